@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package catalog
+
+import "time"
+
+// Session is one login's state, as SQL sees it. Several connections may share it.
+type Session struct {
+	ID             int64 // positive, below 2^53, as clients keep it in a double
+	User           string
+	Role           string // primary role
+	SecondaryRoles string // "ALL" or "NONE"
+	Database       string // canonical, "" when none is set
+	Schema         string
+	Warehouse      string
+	Parameters     map[string]string // upper-case name -> value as text
+	Variables      map[string]string // SET name = ...: upper-case name -> JSON {"type","value"}
+	Client         string            // "PythonConnector 4.7.1"
+	LastStatement  string            // id of the last statement, for LAST_QUERY_ID()
+	JobID          ID                // the job whose container opened the session, else ""
+	Created        time.Time
+	LastUsed       time.Time
+	Expires        time.Time // end of the master token's life
+	Closed         time.Time // zero while open
+}
+
+// TokenUse says what a token opens.
+type TokenUse string
+
+// The uses.
+const (
+	TokenSession  TokenUse = "session"  // statements of one session
+	TokenMaster   TokenUse = "master"   // renewing the session token
+	TokenJob      TokenUse = "job"      // login from inside a job's container, as its owner role
+	TokenRegistry TokenUse = "registry" // pull and push
+	TokenProgram  TokenUse = "program"  // programmatic access token of a user
+	TokenTransfer TokenUse = "transfer" // files below one stage path, for one PUT or GET
+)
+
+// Token is a proof of identity that Firn handed out. Only its SHA-256 is kept.
+type Token struct {
+	Hash    string // lower-case hex of SHA-256 over the token text
+	Use     TokenUse
+	User    string // "" for a job token that acts for a role only
+	Role    string // role restriction, "" for none
+	Session int64  // for TokenSession, TokenMaster and those issued by a session; else 0
+	JobID   ID     // for TokenJob
+	Name    string // of a programmatic token, or what a transfer token opens ("<stage id> <path>")
+	Created time.Time
+	Expires time.Time
+}
+
+// Sessions keeps sessions and tokens.
+type Sessions interface {
+	// PutSession adds the session (ID 0: a new id is chosen and set) or stores all its fields.
+	PutSession(s *Session) error
+	// Session finds an open or closed session.
+	//
+	// Errors: NotFound.
+	Session(id int64) (*Session, error)
+	// PutToken adds a token.
+	PutToken(t Token) error
+	// Token finds a token by its hash, expired ones too.
+	//
+	// Errors: NotFound.
+	Token(hash string) (Token, error)
+	// DeleteTokens removes every token for which all non-zero arguments match, and tells how many.
+	DeleteTokens(session int64, job ID, user string) (int, error)
+	// ExpireSessions removes tokens that expired before the time, closes sessions whose Expires is before it, drops the
+	// temporary objects of closed sessions, and gives the ids of the sessions it closed.
+	ExpireSessions(before time.Time) ([]int64, error)
+}

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pep440
+
+import (
+	"slices"
+	"strings"
+)
+
+// ParseLegacySpecifier reads a clause that is no PEP 440 one, such as ">=1.0.x" or "==darwin", as packaging 21.3 does, and gives
+// its length at the start of s, 0 when there is none. A clause that is PEP 440 comes out as ScanSpecifier gives it.
+func ParseLegacySpecifier(s string) (Specifier, int) {
+	strict, strictEnd := ScanSpecifier(s)
+	op := operatorAt(s)
+	if op == "" || op == "~=" || op == "===" {
+		return strict, strictEnd
+	}
+	at := len(s) - len(strings.TrimLeftFunc(s[len(op):], isSpace))
+	end := len(s)
+	if i := strings.IndexFunc(s[at:], func(r rune) bool { return isSpace(r) || strings.ContainsRune(",;)", r) }); i >= 0 {
+		end = at + i
+	}
+	if strictEnd >= end || end == at {
+		return strict, strictEnd
+	}
+	return Specifier{Op: op, Operand: s[at:end], version: Version{text: s[at:end], legacy: legacyKey(s[at:end])}}, end
+}
+
+// containsLegacy compares both sides in the old way, as packaging 21.3 does for a clause that is no PEP 440.
+func (s Specifier) containsLegacy(v Version) bool {
+	c := slices.Compare(legacyKey(v.String()), s.version.legacy)
+	switch s.Op {
+	case "==":
+		return c == 0
+	case "!=":
+		return c != 0
+	case "<=":
+		return c <= 0
+	case ">=":
+		return c >= 0
+	case "<":
+		return c < 0
+	default:
+		return c > 0
+	}
+}
+
+// compareLegacy sorts every text that is no PEP 440 before every version that is.
+func (v Version) compareLegacy(o Version) int {
+	switch {
+	case !v.IsLegacy():
+		return 1
+	case !o.IsLegacy():
+		return -1
+	}
+	return slices.Compare(v.legacy, o.legacy)
+}
+
+// legacyKey is the order of setuptools before PEP 440: numbers filled to eight digits, words marked with a star, "final"
+// between post and pre releases.
+func legacyKey(text string) []string {
+	key := []string{}
+	for _, part := range append(legacyParts(strings.ToLower(text)), "*final") {
+		if strings.HasPrefix(part, "*") {
+			if part < "*final" {
+				for len(key) > 0 && key[len(key)-1] == "*final-" {
+					key = key[:len(key)-1]
+				}
+			}
+			for len(key) > 0 && key[len(key)-1] == "00000000" {
+				key = key[:len(key)-1]
+			}
+		}
+		key = append(key, part)
+	}
+	return key
+}
+
+func legacyParts(s string) []string {
+	words := map[string]string{"pre": "c", "preview": "c", "-": "final-", "rc": "c", "dev": "@"}
+	var parts []string
+	for at := 0; at < len(s); {
+		end := at + 1
+		switch {
+		case isDigit(s[at]):
+			_, end = digits(s, at)
+			parts = append(parts, strings.Repeat("0", max(0, 8-(end-at)))+s[at:end])
+		case s[at] == '.':
+		default:
+			for end < len(s) && s[at] != '-' && s[end] != '.' && s[end] != '-' && !isDigit(s[end]) {
+				end++
+			}
+			word := s[at:end]
+			if w, ok := words[word]; ok {
+				word = w
+			}
+			parts = append(parts, "*"+word)
+		}
+		at = end
+	}
+	return parts
+}
