@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package base carries the recipe of Firn's own base image inside the server program: the files of this directory
-// that docker needs, and the version that names the result.
+// that make the image, and the version that names the result.
 //
 // It is data without behaviour. internal/baseimage reads it to build the image; nothing else does.
 package base
@@ -11,10 +11,10 @@ import (
 	"strings"
 )
 
-// FS is the build context: Dockerfile, requirements, stub.py, wheels.txt and rootfs. Executable bits are not kept by
-// embed; every file that begins with "#!" has to get them back.
+// FS is the recipe: root.sh makes the root image, everything else is the build context of Dockerfile. Executable bits
+// are not kept by embed; every file that begins with "#!" has to get them back.
 //
-//go:embed Dockerfile requirements.in requirements-3.11.txt stub.py wheels.txt rootfs
+//go:embed Dockerfile requirements-3.11.txt root.sh rootfs stub.py wheels.txt
 var FS embed.FS
 
 //go:embed VERSION
