@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package blob is the contract of the byte store: large content under opaque keys. It holds nouns and promises, and the
-// one function that verifies digests.
+// one function that tells good keys from bad ones. It verifies no digests: the registry does, while it receives.
 //
 // What a key means is known to the catalog alone; a key without a row is garbage. blob/dir keeps files in a directory,
 // blob/s3 objects in a bucket; blob/blobtest is the suite that both pass, and holds a store in memory that passes it too.
@@ -30,7 +30,8 @@ type Store interface {
 	// Errors: Invalid for a bad key; Exhausted when the disk is full; Unavailable; the error of r.
 	Put(ctx context.Context, key string, r io.Reader) (Info, error)
 	// Open gives bytes [offset, offset+length) of a blob; a length below zero means to its end. The result may also be an
-	// *os.File positioned at offset when the whole rest is asked for, which servers use for sendfile.
+	// *os.File positioned at offset when the whole rest is asked for, which servers use for sendfile. What is open stays
+	// readable as it was, whatever happens to the key.
 	//
 	// Errors: NotFound; Invalid when offset is beyond the end.
 	Open(ctx context.Context, key string, offset, length int64) (io.ReadCloser, error)
@@ -47,7 +48,8 @@ type Store interface {
 // Appender is what a store also has to gather a blob in several steps, over restarts and replicas.
 type Appender interface {
 	// Append writes r at the offset of an unfinished blob and gives the new end. Bytes beyond offset from an earlier, unacknowledged
-	// Append are overwritten. What was appended need not be durable before Finish, but survives the process.
+	// Append are overwritten. What was appended need not be durable before Finish, but survives the process. When r fails, what
+	// it gave before is kept and the end comes with its error. Callers append to one key one after the other.
 	//
 	// Errors: NotFound when offset > 0 and there is no such unfinished blob; Conflict when it is shorter than offset; as Put.
 	Append(ctx context.Context, key string, offset int64, r io.Reader) (int64, error)

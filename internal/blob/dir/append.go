@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dir
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"strings"
+
+	"firn.dev/firn/internal/blob"
+	"firn.dev/firn/internal/errs"
+)
+
+// Append implements blob.Appender.
+func (s *Store) Append(ctx context.Context, key string, offset int64, r io.Reader) (int64, error) {
+	flags := os.O_RDWR
+	if offset == 0 {
+		flags |= os.O_CREATE
+	}
+	f, err := s.openPartial(key, flags, offset)
+	if err != nil {
+		return offset, err
+	}
+	defer f.Close()
+	return s.write(ctx, f, key, offset, r)
+}
+
+// Finish implements blob.Appender.
+func (s *Store) Finish(_ context.Context, key string, size int64) (blob.Info, error) {
+	f, err := s.openPartial(key, os.O_RDWR, size)
+	if err != nil {
+		return blob.Info{}, err
+	}
+	defer f.Close()
+	return s.publish(f, partial(key), key)
+}
+
+// Abort implements blob.Appender.
+func (s *Store) Abort(_ context.Context, key string) error {
+	if err := blob.CheckKey(key); err != nil {
+		return err
+	}
+	return failure(ignoreMissing(s.root.Remove(partial(key))), key)
+}
+
+// openPartial opens an unfinished blob, cut at size.
+func (s *Store) openPartial(key string, flags int, size int64) (*os.File, error) {
+	if err := blob.CheckKey(key); err != nil {
+		return nil, err
+	}
+	f, err := s.root.OpenFile(partial(key), flags, 0o600)
+	if err != nil {
+		return nil, failure(err, key)
+	}
+	if err := cut(f, key, size); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// cut takes away what is beyond size.
+func cut(f *os.File, key string, size int64) error {
+	info, err := f.Stat()
+	if err != nil {
+		return failure(err, key)
+	}
+	if info.Size() < size {
+		return errs.New(errs.Conflict, "unfinished blob %s has %d bytes, fewer than %d", key, info.Size(), size)
+	}
+	if size < 0 {
+		return errs.New(errs.Invalid, "blob %s cannot have %d bytes", key, size)
+	}
+	return failure(f.Truncate(size), key)
+}
+
+// partial gives the path of an unfinished blob: flat, as they are few.
+func partial(key string) string {
+	return partialDir + "/" + strings.ReplaceAll(key, "/", "+")
+}
