@@ -67,7 +67,7 @@ func TestProgramErrors(t *testing.T) {
 		say  string
 	}{
 		{"last lines", func() error { return p.run(t.Context(), nil, nil, "sh", "-c", "seq 9; exit 3") }, errs.Unavailable, "6 | 7 | 8 | 9"},
-		{"disk full", func() error { return p.run(t.Context(), nil, nil, "sh", "-c", "echo x > /dev/full") }, errs.Exhausted, "disk is full"},
+		{"disk full", func() error { return p.run(t.Context(), nil, nil, "sh", "-c", "cp /etc/passwd /dev/full") }, errs.Exhausted, "disk is full"},
 		{"stopped", func() error { return p.run(stopped, nil, nil, "true") }, errs.Canceled, "stopped"},
 		{"source of a pipe fails", func() error {
 			return p.pipe(t.Context(), []string{"sh", "-c", "echo why >&2; exit 1"}, []string{"cat"})
