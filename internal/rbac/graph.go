@@ -3,7 +3,6 @@
 package rbac
 
 import (
-	"maps"
 	"slices"
 
 	"firn.dev/firn/internal/catalog"
@@ -77,4 +76,13 @@ func Roles(tx catalog.Grants, role string) (map[string]bool, error) {
 	return g.Inherited(role), nil
 }
 
-func sorted(set map[string]bool) []string { return slices.Sorted(maps.Keys(set)) }
+// UserHolds tells whether a user may use a role: it is granted to the user, directly or through another role, or PUBLIC.
+//
+// Errors: what the catalog returns.
+func UserHolds(tx catalog.Grants, user, role string) (bool, error) {
+	g, err := LoadGraph(tx)
+	if err != nil {
+		return false, err
+	}
+	return g.OfUser(user)[role], nil
+}

@@ -39,12 +39,19 @@ func New(tx catalog.Tx, who Who) *Guard {
 		g.graph = &Graph{known: map[string]map[string]bool{}}
 		return g
 	}
+	if who.User == "" {
+		g.primary = g.graph.Inherited(who.Role)
+		g.roles = g.primary
+		return g
+	}
+	granted := g.graph.OfUser(who.User)
+	if !granted[who.Role] { // revoked since the session took it
+		who.Role = ""
+	}
 	g.primary = g.graph.Inherited(who.Role)
-	g.roles = map[string]bool{}
-	for _, role := range append([]string{who.Role}, who.Secondary...) {
-		for inherited := range g.graph.Inherited(role) {
-			g.roles[inherited] = true
-		}
+	g.roles = g.primary
+	if who.Secondary {
+		g.roles = granted
 	}
 	return g
 }

@@ -21,33 +21,18 @@ const InformationSchema = "INFORMATION_SCHEMA"
 
 // Who is on whose behalf something happens.
 type Who struct {
-	User      string   // "" when a role acts by itself, as in a job's container
-	Role      string   // primary role; "" has what PUBLIC has
-	Secondary []string // roles that count too, except for creating objects
-	Session   int64    // sees the temporary objects of this session
+	User      string // "" when a role acts by itself, as in a job's container; else a role that is not granted to it counts for nothing
+	Role      string // primary role; "" has what PUBLIC has
+	Secondary bool   // all roles of the user count too, except for creating objects
+	Session   int64  // sees the temporary objects of this session
 }
 
-// Of gives who acts in a session. A role that is not granted to the user any more does not count, so a revoke works at once.
-//
-// Errors: what the catalog returns.
-func Of(tx catalog.Tx, s *catalog.Session) (Who, error) {
-	who := Who{User: s.User, Role: s.Role, Session: s.ID}
-	if s.User == "" {
-		return who, nil
+// OfSession gives who acts in a session. In a session that a job's container opened it is the role that owns the job.
+func OfSession(s *catalog.Session) Who {
+	if s.JobID != "" {
+		return Who{Role: s.Role, Session: s.ID}
 	}
-	graph, err := LoadGraph(tx)
-	if err != nil {
-		return Who{}, err
-	}
-	granted := graph.OfUser(s.User)
-	// The token of a job names a user for the record, but acts as the role that owns the job.
-	if !granted[s.Role] && s.JobID == "" {
-		who.Role = ""
-	}
-	if s.SecondaryRoles == "ALL" && s.JobID == "" {
-		who.Secondary = sorted(granted)
-	}
-	return who, nil
+	return Who{User: s.User, Role: s.Role, Secondary: s.SecondaryRoles == "ALL", Session: s.ID}
 }
 
 // Check tells whether who meets all requirements.
