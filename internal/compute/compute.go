@@ -32,7 +32,7 @@ type Task struct {
 	Command []string // replaces the image's entrypoint when set
 	Args    []string // replaces the image's command
 	Env     map[string]string
-	Files   []File // small files that appear before the container starts, readable by its user only
+	Files   []File // small files that appear before the container starts, readable by its user only; not with ReadOnly
 	Mounts  []Mount
 	Hosts   map[string]string // additional names -> IPv4 addresses
 
@@ -43,7 +43,8 @@ type Task struct {
 	GPUs      int
 
 	Network  string        // "none", or "job": the backend's private network without a way out
-	ReadOnly bool          // root file system read-only, with a writable /tmp in memory
+	Group    string        // with "job": tasks of one group reach each other on all ports; "": the task reaches no other
+	ReadOnly bool          // root file system read-only, with a writable /tmp in memory, and no capabilities
 	Timeout  time.Duration // the backend ends the task after it; 0: never
 }
 
@@ -81,7 +82,7 @@ type Status struct {
 	ID      TaskID
 	Labels  map[string]string
 	Phase   Phase
-	IP      string // IPv4 address in the job network, while running
+	IP      string // IPv4 address by which its group reaches it, while running; "" without a network
 	Started time.Time
 	Exit    Exit // when Exited
 }
@@ -101,8 +102,8 @@ type Reason string
 const (
 	ReasonExit    Reason = "exit"    // the program ended by itself
 	ReasonMemory  Reason = "memory"  // it was killed for using more memory than allowed
-	ReasonStopped Reason = "stopped" // Stop ended it
-	ReasonTimeout Reason = "timeout" // it ran longer than Timeout
+	ReasonStopped Reason = "stopped" // Stop ended it; a process that did not call Stop may be told ReasonExit with a signal's code
+	ReasonTimeout Reason = "timeout" // it ran longer than Timeout, however it ended then
 	ReasonGone    Reason = "gone"    // it vanished without telling how it ended
 )
 
@@ -130,16 +131,17 @@ type Capacity struct {
 // Backend runs tasks. All methods are safe for concurrent use. A cancelled context ends the call, never the task.
 //
 // Tasks survive the process that started them: a new process with the same backend finds them by List and may Wait, read
-// Logs, Stop and Remove as if it had started them.
+// Logs, Stop and Remove as if it had started them. Timeouts are kept in that process from its first List or Wait on.
 type Backend interface {
 	// Start makes sure that the image is present (pulling it by digest), creates the container and starts it. It is idempotent
 	// per Task.ID: a task that was started is left alone, one that was only created is started. progress (may be nil) is told
 	// each step before Start returns.
 	//
-	// Errors: NotFound when the image does not exist; Denied when the login is refused; Unavailable when the engine does not
-	// answer; Exhausted when its disk is full; Invalid when the engine refuses the task as such.
+	// Errors: NotFound when the image does not exist; Denied when the login is refused; Unavailable when the engine or the registry
+	// does not answer; Exhausted when its disk is full; Invalid when the engine refuses the task as such; Canceled with ctx.
 	Start(ctx context.Context, t Task, progress func(Event)) error
-	// Wait blocks until the task has ended, and may be called any number of times, also by another process afterwards.
+	// Wait blocks until the task has ended, and may be called any number of times, also by another process afterwards. An engine
+	// that does not answer is waited for, too.
 	//
 	// Errors: NotFound when the task is not known.
 	Wait(ctx context.Context, id TaskID) (Exit, error)
