@@ -7,6 +7,7 @@ import "time"
 // AccountSpec is the account itself: the one object of KindAccount, the target of account-level grants.
 type AccountSpec struct {
 	Parameters map[string]string `json:"parameters,omitempty"`
+	SigningKey []byte            `json:"signingKey,omitempty"` // of links to stage files; shared by all replicas
 }
 
 // RoleSpec is an account role.

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sfwire
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"firn.dev/firn/internal/catalog"
+	"firn.dev/firn/internal/errs"
+	"firn.dev/firn/internal/sql/executor"
+	"firn.dev/firn/internal/sql/rowset"
+)
+
+// queryRequest is the body of a statement.
+// snowflake-connector-python connection.py cmd_query; gosnowflake query.go execRequest.
+type queryRequest struct {
+	SQLText      string                 `json:"sqlText"`
+	AsyncExec    bool                   `json:"asyncExec"`
+	DescribeOnly bool                   `json:"describeOnly"`
+	Parameters   map[string]any         `json:"parameters"`
+	Bindings     map[string]bindingJSON `json:"bindings"`
+	BindStage    string                 `json:"bindStage"`
+}
+
+// bindingJSON is one bound value, or a list of them for an array bind.
+type bindingJSON struct {
+	Type  string          `json:"type"`
+	Value json.RawMessage `json:"value"`
+}
+
+func (b bindingJSON) bind() (rowset.Bind, error) {
+	out := rowset.Bind{Type: strings.ToUpper(b.Type)}
+	if bytes.HasPrefix(b.Value, []byte("[")) {
+		out.Array = true
+		return out, json.Unmarshal(b.Value, &out.Values)
+	}
+	var value *string
+	if len(b.Value) > 0 {
+		if err := json.Unmarshal(b.Value, &value); err != nil {
+			return out, err
+		}
+	}
+	out.Values = []*string{value}
+	return out, nil
+}
+
+// The answers while a statement runs. A client asks again at getResultUrl: at once for a synchronous statement, after pauses of
+// its own for an asynchronous one.
+const (
+	codeRunning = "333333"
+	codeAsync   = "333334"
+)
+
+func (d *Door) query(r *http.Request) (answer, error) {
+	s, err := d.Sessions.Find(r.Context(), sessionToken(r))
+	if err != nil {
+		return answer{}, err
+	}
+	var body queryRequest
+	if err := read(r, &body); err != nil {
+		return answer{}, err
+	}
+	if body.BindStage != "" {
+		return answer{}, errs.New(errs.Unsupported, "bound values in a stage are not supported: send them with the statement")
+	}
+	req := executor.Request{
+		Text: body.SQLText, RequestID: r.URL.Query().Get("requestId"), QueryID: uuid.NewString(),
+		Parameters: textParameters(body.Parameters), DescribeOnly: body.DescribeOnly, Async: body.AsyncExec,
+		Binds: make(map[string]rowset.Bind, len(body.Bindings)),
+	}
+	for name, b := range body.Bindings {
+		if req.Binds[strings.ToUpper(name)], err = b.bind(); err != nil {
+			return answer{}, errs.Wrap(err, errs.Invalid, "bound value %s is neither a text, null, nor a list of them", name)
+		}
+	}
+	run := d.Executor.Start(r.Context(), s, req)
+	if body.AsyncExec {
+		return running(run.ID, codeAsync), nil
+	}
+	return d.await(r, s, run, codeRunning)
+}
+
+// await answers with the result of a statement, or that it still runs when that takes long.
+func (d *Door) await(r *http.Request, s *catalog.Session, run *executor.Run, code string) (answer, error) {
+	ctx, cancel := context.WithTimeout(r.Context(), hold)
+	defer cancel()
+	res, err := run.Wait(ctx)
+	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return running(run.ID, code), nil
+	}
+	if err != nil {
+		return answer{}, &failedStatement{run.ID, err}
+	}
+	return d.finished(r, s, res)
+}
+
+func running(id, code string) answer {
+	text := "Query execution in progress."
+	if code == codeAsync {
+		text = "Asynchronous execution in progress. Use provided query id to perform query monitoring and management."
+	}
+	return answer{code: code, text: text, data: map[string]any{
+		"queryId": id, "getResultUrl": "/queries/" + id + "/result", "queryAbortsAfterSecs": 300, "progressDesc": nil,
+	}}
+}
+
+// result answers GET /queries/<id>/result: as the statement itself would have been answered.
+func (d *Door) result(r *http.Request) (answer, error) {
+	s, err := d.Sessions.Find(r.Context(), sessionToken(r))
+	if err != nil {
+		return answer{}, err
+	}
+	id := r.PathValue("id")
+	res, run, async, err := d.Executor.ResultOf(r.Context(), s, id)
+	switch {
+	case err != nil:
+		return answer{}, &failedStatement{id, err}
+	case run != nil && async:
+		return d.await(r, s, run, codeAsync)
+	case run != nil:
+		return d.await(r, s, run, codeRunning)
+	}
+	return d.finished(r, s, res)
+}
+
+// finished is the answer of a statement that has ended well.
+func (d *Door) finished(r *http.Request, s *catalog.Session, res *executor.Result) (answer, error) {
+	if res.Session != nil {
+		s = res.Session
+	}
+	if res.Transfer != nil {
+		data, err := d.transfer(r, s, res)
+		return answer{data: data}, err
+	}
+	rows := res.Rowset.Rows
+	if rows == nil {
+		rows = [][]*string{}
+	}
+	data := map[string]any{
+		"parameters": parameterList(s), "rowtype": rowTypes(res.Rowset.Columns), "rowset": rows,
+		"total": len(rows), "returned": len(rows), "queryId": res.QueryID, "queryResultFormat": "json",
+		"statementTypeId": res.TypeID, "numberOfBinds": res.Binds, "arrayBindSupported": false, "version": 1,
+		"sendResultTime":    d.Now().UnixMilli(),
+		"finalDatabaseName": nullable(s.Database), "finalSchemaName": nullable(s.Schema),
+		"finalWarehouseName": nullable(s.Warehouse), "finalRoleName": s.Role,
+	}
+	if len(res.Children) > 0 {
+		ids, types := make([]string, len(res.Children)), make([]string, len(res.Children))
+		for i, c := range res.Children {
+			ids[i], types[i] = c.QueryID, strconv.Itoa(c.TypeID)
+		}
+		data["resultIds"], data["resultTypes"] = strings.Join(ids, ","), strings.Join(types, ",")
+	}
+	return answer{data: data}, nil
+}
+
+// rowType describes a column. The Python connector indexes name, type, length, precision, scale and nullable of every column.
+type rowType struct {
+	Name       string  `json:"name"`
+	Type       string  `json:"type"`
+	Length     *int    `json:"length"`
+	ByteLength *int    `json:"byteLength"`
+	Precision  *int    `json:"precision"`
+	Scale      *int    `json:"scale"`
+	Nullable   bool    `json:"nullable"`
+	Database   string  `json:"database"`
+	Schema     string  `json:"schema"`
+	Table      string  `json:"table"`
+	Collation  *string `json:"collation"`
+}
+
+func rowTypes(columns []rowset.Column) []rowType {
+	out := make([]rowType, len(columns))
+	for i, c := range columns {
+		t := rowType{Name: c.Name, Type: string(c.Type), Nullable: !c.NotNull}
+		switch c.Type {
+		case rowset.Fixed:
+			t.Precision, t.Scale = &c.Precision, &c.Scale
+		case rowset.Time, rowset.TimestampNTZ, rowset.TimestampLTZ, rowset.TimestampTZ:
+			t.Precision, t.Scale = new(int), &c.Scale
+		case rowset.Text:
+			bytes := 4 * c.Length
+			if c.Length == rowset.MaxText {
+				bytes = rowset.MaxText
+			}
+			t.Length, t.ByteLength = &c.Length, &bytes
+		case rowset.Binary:
+			t.Length, t.ByteLength = &c.Length, &c.Length
+		}
+		out[i] = t
+	}
+	return out
+}
+
+// abortRequest stops the statement of a request id.
+func (d *Door) abortRequest(r *http.Request) (answer, error) {
+	s, err := d.Sessions.Find(r.Context(), sessionToken(r))
+	if err != nil {
+		return answer{}, err
+	}
+	var body struct {
+		RequestID string `json:"requestId"`
+	}
+	if err := read(r, &body); err != nil {
+		return answer{}, err
+	}
+	return answer{}, d.Executor.CancelRequest(r.Context(), s, body.RequestID)
+}
+
+// abortQuery stops a statement by its id.
+func (d *Door) abortQuery(r *http.Request) (answer, error) {
+	s, err := d.Sessions.Find(r.Context(), sessionToken(r))
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{}, d.Executor.Cancel(r.Context(), s, r.PathValue("id"))
+}
+
+// millis is a time as the protocol's monitoring writes it, 0 for none.
+func millis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
