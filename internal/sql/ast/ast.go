@@ -3,10 +3,11 @@
 // Package ast is the tree of Firn's SQL: the contract between the parser, which builds it, and the executor and the query
 // engine, which walk it. It holds no behaviour but printing, and what each statement requires.
 //
-// Every statement prints as canonical SQL with secrets masked, and Parse(String()) gives the same tree. Names are kept as
-// written; the executor's bind step sets Name.Resolved before it asks for Requires.
+// Every statement prints as canonical SQL with secrets masked, and parsing that gives the same tree, apart from the masked values,
+// positions and Item.Text. Names are kept as written; the executor's bind step sets Name.Resolved before it asks for Requires.
 //
-// statement.go holds objects and grants, session.go what changes a session, stage.go file statements, query.go and expr.go SELECT.
+// statement.go holds objects and grants, session.go what changes a session, stage.go file statements, query.go and expr.go SELECT;
+// requires.go what each needs, print*.go how it prints, walk.go how to visit every part.
 package ast
 
 import (
@@ -26,6 +27,10 @@ type Statement interface {
 	Requires() []catalog.Requirement
 	statement()
 }
+
+// KindTable stands for tables and views, which are relations of the query engine and no objects of the catalog. Names of this kind
+// are not among Statement.Names.
+const KindTable catalog.Kind = "TABLE"
 
 // Ident is one part of a name as written.
 type Ident struct {

@@ -29,8 +29,9 @@ type Literal struct {
 
 // Bind is ?, :1 or :name.
 type Bind struct {
-	Index int    // 1-based; of ? the place in the statement
-	Name  string // upper case, of :name; else ""
+	Index    int    // 1-based; of ? the place in the statement; 0 of :name
+	Numbered bool   // written :n
+	Name     string // upper case, of :name; else ""
 }
 
 // Variable is $name, a session variable.

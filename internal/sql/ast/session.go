@@ -22,12 +22,12 @@ type AlterSession struct {
 
 // SetVariables is SET v = expr and SET (a, b) = (expr, expr).
 type SetVariables struct {
-	Names  []Ident
-	Values []Expr
+	Variables []Ident
+	Values    []Expr
 }
 
 // UnsetVariables is UNSET v and UNSET (a, b).
-type UnsetVariables struct{ Names []Ident }
+type UnsetVariables struct{ Variables []Ident }
 
 // Transaction is BEGIN, COMMIT or ROLLBACK. Firn's statements commit by themselves; these are accepted for clients that send them.
 type Transaction struct{ Verb string } // "BEGIN", "COMMIT" or "ROLLBACK"

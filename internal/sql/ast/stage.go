@@ -43,5 +43,6 @@ type Remove struct {
 type CopyFiles struct {
 	Into    *StageRef
 	From    *StageRef
+	Query   *Query     // FROM (SELECT url [, name] ...); then From is nil
 	Options []Property // FILES, PATTERN, DETAILED_OUTPUT
 }

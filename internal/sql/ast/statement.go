@@ -11,18 +11,32 @@ type Create struct {
 	OrReplace   bool
 	IfNotExists bool
 	Temporary   bool
-	Properties  []Property // in the order written; COMMENT too
+	Properties  []Property     // in the order written; COMMENT too
+	Service     *ServiceSource // of CREATE SERVICE, else nil
 }
 
-// Alter is ALTER <kind> <name> with one of: SET properties, UNSET names, RENAME TO, or an Action of bare words.
+// ServiceSource says what a service runs and where: the fixed clauses of CREATE SERVICE and ALTER SERVICE ... FROM.
+type ServiceSource struct {
+	Pool  *Name     // IN COMPUTE POOL; nil in ALTER
+	Spec  string    // text of FROM SPECIFICATION $$ ... $$; "" with File
+	Stage *StageRef // FROM @stage SPECIFICATION_FILE = '...'
+	File  string    // SPECIFICATION_FILE
+}
+
+// Alter is ALTER <kind> <name> with one of: SET properties, UNSET names, RENAME TO, an Action of bare words, or a new Service
+// source.
 type Alter struct {
 	Kind     catalog.Kind
-	Name     *Name
+	Name     *Name // nil for ALTER ACCOUNT, and for ALTER USER without a name: the session's user
 	IfExists bool
-	Set      []Property
-	Unset    []string // property names, upper case
+	Set      []Property // of an Action too: its options
+	Unset    []string   // property names, upper case
 	RenameTo *Name
-	Action   string // "SUSPEND", "RESUME", "STOP ALL", "REFRESH", "ABORT ALL QUERIES"; "" else
+	// Action is "SUSPEND", "RESUME", "RESUME IF SUSPENDED", "STOP ALL", "REFRESH", "ABORT ALL QUERIES", or "ADD", "MODIFY",
+	// "REMOVE" or "ROTATE PROGRAMMATIC ACCESS TOKEN"; "" else.
+	Action  string
+	Token   Ident          // the programmatic access token an Action speaks of
+	Service *ServiceSource // of ALTER SERVICE ... FROM, else nil
 }
 
 // Drop is DROP <kind>.
@@ -33,7 +47,7 @@ type Drop struct {
 	Option   string // "CASCADE", "RESTRICT", "FORCE" or ""
 }
 
-// Describe is DESCRIBE <kind> <name>.
+// Describe is DESCRIBE <kind> <name>. DESCRIBE <name> has KindTable.
 type Describe struct {
 	Kind catalog.Kind
 	Name *Name
@@ -59,9 +73,11 @@ type Show struct {
 
 // Scope is the IN clause of SHOW: IN ACCOUNT, IN <kind> [<name>], IN SESSION, IN [<kind>] <name>.
 type Scope struct {
-	Kind    catalog.Kind // KindAccount, KindDatabase, KindSchema, KindComputePool, KindService, KindImageRepository; "" when only a name was written
-	Session bool         // IN SESSION
-	Name    *Name        // nil for the current one, ACCOUNT and SESSION
+	// Kind is KindAccount, KindDatabase, KindSchema, KindComputePool, KindService, KindImageRepository, ...; "" when only a name
+	// was written. Name.Kind then is what such a name means after this SHOW.
+	Kind    catalog.Kind
+	Session bool  // IN SESSION
+	Name    *Name // nil for the current one, ACCOUNT and SESSION
 }
 
 // Grant is GRANT or REVOKE of privileges.
@@ -74,6 +90,7 @@ type Grant struct {
 	AllIn       *Name               // ON ALL <kinds> IN {SCHEMA | DATABASE} name
 	Role        *Name               // grantee
 	GrantOption bool                // WITH GRANT OPTION; with Revoke: GRANT OPTION FOR
+	Option      string              // with Revoke: "CASCADE", "RESTRICT" or ""
 	Current     string              // "COPY" or "REVOKE" CURRENT GRANTS of GRANT OWNERSHIP, else ""
 }
 
@@ -104,14 +121,16 @@ type ExecuteJobService struct {
 	Spec       string     // text of FROM SPECIFICATION $$ ... $$; "" with File
 	Stage      *StageRef  // FROM @stage SPECIFICATION_FILE = '...'
 	File       string     // SPECIFICATION_FILE
-	Properties []Property // NAME, ASYNC, REPLICAS, QUERY_WAREHOUSE, EXTERNAL_ACCESS_INTEGRATIONS, COMMENT, ... in the order written
-	Job        *Name      // from NAME = ..., nil when not given
+	Properties []Property // ASYNC, REPLICAS, QUERY_WAREHOUSE, EXTERNAL_ACCESS_INTEGRATIONS, COMMENT, ... in the order written
+	Job        *Name      // from NAME = ...; when nil the executor sets one before it binds
 }
 
-// ExecuteImmediate is EXECUTE IMMEDIATE <text> [USING (...)].
+// ExecuteImmediate is EXECUTE IMMEDIATE <text> [USING (...)], or EXECUTE IMMEDIATE FROM @stage/file [USING (name => value, ...)].
 type ExecuteImmediate struct {
-	Text  Expr
-	Using []Expr
+	Text      Expr       // nil with Stage
+	Using     []Expr     // of Text
+	Stage     *StageRef  // the file
+	Arguments []Argument // of Stage: values for the file's template
 }
 
 // Pipe is a chain of statements joined by ->>, where $1 in FROM is the result of the one before.
