@@ -11,10 +11,10 @@ import (
 type Blob struct {
 	Digest  string // sha256:... or sha512:...
 	Size    int64
-	Key     string // where the blob store has it; "" when Body has it
-	Body    []byte // content of a small blob, kept in the row so that a small push costs one commit
-	DiffID  string // digest of the uncompressed tar once somebody has verified it, else ""
-	Leased  time.Time
+	Key     string    // where the blob store has it; "" when Body has it
+	Body    []byte    // content of a small blob, kept in the row so that a small push costs one commit
+	DiffID  string    // digest of the uncompressed tar once somebody has verified it, else ""
+	Leased  time.Time // when somebody last relied on it: uploaded, mounted, or was told that it need not be sent
 	Created time.Time
 }
 
@@ -51,7 +51,8 @@ type Upload struct {
 	Repository ID
 	Image      string
 	User       string
-	Key        string // where the blob store gathers it
+	Key        string // where the blob store gathers it, from the first byte that does not fit in Body on
+	Body       []byte // what was received while it is small enough for a row: then its length is Offset
 	Offset     int64  // bytes that are safe
 	Hash       []byte // state of the running SHA-256 at Offset
 	Expires    time.Time
@@ -67,8 +68,8 @@ type Images interface {
 
 // Blobs keeps blobs, and which image may serve which: a blob is visible only in images that hold it.
 type Blobs interface {
-	// PutBlob adds a blob that is durable in the blob store (or in Body), or renews the lease of the one that exists; then the
-	// blob that the catalog holds is given back, and the caller's own copy is garbage when the keys differ.
+	// PutBlob adds a blob that is durable in the blob store (or in Body), or renews the lease of the one that exists, and gives
+	// the blob that the catalog then holds: the caller's own copy is garbage when the keys differ. Leased and Created are filled.
 	PutBlob(b *Blob) (*Blob, error)
 	// Blob finds a blob wherever it is used.
 	//
@@ -76,11 +77,11 @@ type Blobs interface {
 	Blob(digest string) (*Blob, error)
 	// SetDiffID stores the verified diffID of a blob.
 	SetDiffID(digest, diffID string) error
-	// LinkBlob makes a blob visible in an image and renews its lease.
+	// LinkBlob makes a blob visible in an image, where it may be already, and renews its lease.
 	//
 	// Errors: NotFound.
 	LinkBlob(repository ID, image, digest string) error
-	// LinkedBlob finds a blob that an image holds; with renew its lease is renewed.
+	// LinkedBlob finds a blob that an image holds.
 	//
 	// Errors: NotFound, also when only other images hold it.
 	LinkedBlob(repository ID, image, digest string) (*Blob, error)
@@ -94,9 +95,9 @@ type Blobs interface {
 
 // Manifests keeps manifests and indexes.
 type Manifests interface {
-	// PutManifest adds a manifest, or nothing when the image has it already.
+	// PutManifest adds a manifest, or nothing when the image has it already. Created is filled. The subject may be missing.
 	//
-	// Errors: NotFound when a blob or child that it names is not held by the image.
+	// Errors: NotFound when the repository is gone, or a blob or child that it names is not held by the image.
 	PutManifest(m *Manifest) error
 	// Manifest finds a manifest by digest.
 	//
@@ -110,11 +111,15 @@ type Manifests interface {
 	Referrers(repository ID, image, digest string) iter.Seq2[*Manifest, error]
 	// ImageNames lists the images of a repository that have a manifest, in byte order.
 	ImageNames(repository ID) iter.Seq2[string, error]
+	// ManifestHolders names what needs a manifest, so that it may not be deleted: custom runtime environments, by their Digest
+	// and TagDigest, and jobs that are not final, by their Digest. With digest "" it names what needs any manifest of the repository:
+	// what to look at before the repository is dropped. Names read "custom runtime environment MY_ENV", "job <id>", in byte order.
+	ManifestHolders(repository ID, image, digest string) ([]string, error)
 }
 
 // Tags keeps tags.
 type Tags interface {
-	// PutTag adds or moves a tag. Created and Moved are filled.
+	// PutTag adds or moves a tag. Created and Moved are filled; a tag that names the digest already stays as it is.
 	//
 	// Errors: NotFound when the image has no such manifest.
 	PutTag(t *Tag) error

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package registry
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"firn.dev/firn/internal/catalog"
+	"firn.dev/firn/internal/errs"
+)
+
+// Identity is who asks.
+type Identity struct {
+	User  string     // "" for a job that acts for a role only
+	Role  string     // the one role to act as with those granted to it, "" for the user's default role and all roles granted to the user
+	JobID catalog.ID // the job that pulls, else ""
+}
+
+// String names the identity in messages.
+func (id Identity) String() string {
+	switch {
+	case id.JobID != "":
+		return "job " + string(id.JobID)
+	case id.Role != "":
+		return fmt.Sprintf("user %s with role %s", id.User, id.Role)
+	default:
+		return "user " + id.User
+	}
+}
+
+// Authenticator tells who somebody is. It is safe for concurrent use.
+type Authenticator interface {
+	// Password checks a user's name and password, or a programmatic access token in place of the password.
+	//
+	// Errors: Unauthenticated.
+	Password(ctx context.Context, user string, password errs.Secret) (Identity, error)
+	// Token checks a token that Firn handed out: of a session, for the registry, of a job, or a programmatic one.
+	//
+	// Errors: Unauthenticated.
+	Token(ctx context.Context, token errs.Secret) (Identity, error)
+	// IssueRegistryToken makes a token that opens the registry, and nothing else, as the identity, for the time; it also gives the time of its end.
+	IssueRegistryToken(ctx context.Context, id Identity, ttl time.Duration) (errs.Secret, time.Time, error)
+}
+
+// Authorizer tells what somebody may do. It is safe for concurrent use.
+type Authorizer interface {
+	// Allowed tells whether the identity holds the privilege, or OWNERSHIP, on the repository, with USAGE on the schema and database
+	// that hold it. The registry asks for READ and WRITE only.
+	Allowed(tx catalog.Tx, id Identity, p catalog.Privilege, repository *catalog.Object) (bool, error)
+}
+
+// sessionUser is the user name of clients that log in with the token of a session: `snow spcs image-registry login`.
+const sessionUser = "0sessiontoken"
+
+// service is the name of the registry in challenges. Neither it nor the realm may contain the words "bearer" or "basic": some
+// clients look for them anywhere in the header.
+const service = "firn"
+
+// challenge is the one value of WWW-Authenticate. Basic is accepted and never offered: docker fails with two offers.
+func (g *Registry) challenge(r *http.Request) string {
+	return fmt.Sprintf("Bearer realm=%q,service=%q", g.url(r)+"/token", service)
+}
+
+// url is where clients reach the registry.
+func (g *Registry) url(r *http.Request) string {
+	switch {
+	case g.URL != "":
+		return g.URL
+	case r.TLS != nil:
+		return "https://" + r.Host
+	default:
+		return "http://" + r.Host
+	}
+}
+
+// authenticate tells who sent the request, by the header Authorization.
+func (g *Registry) authenticate(r *http.Request) (Identity, error) {
+	if user, password, ok := r.BasicAuth(); ok {
+		return g.login(r.Context(), user, errs.Secret(password))
+	}
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") || token == "" {
+		return Identity{}, errs.New(errs.Unauthenticated, "authentication required")
+	}
+	return g.Authenticator.Token(r.Context(), errs.Secret(strings.TrimSpace(token)))
+}
+
+// login tells who a user name and password belong to. The password of sessionUser is a session token, bare or as the JSON
+// {"token":"...","expires_in":n} that the clients send.
+func (g *Registry) login(ctx context.Context, user string, password errs.Secret) (Identity, error) {
+	if user != sessionUser {
+		return g.Authenticator.Password(ctx, user, password)
+	}
+	var document struct{ Token string }
+	if err := json.Unmarshal([]byte(password.Reveal()), &document); err != nil {
+		document.Token = password.Reveal()
+	}
+	return g.Authenticator.Token(ctx, errs.Secret(document.Token))
+}

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package registry
+
+import (
+	"encoding/hex"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+
+	"firn.dev/firn/internal/catalog"
+	"firn.dev/firn/internal/errs"
+)
+
+// maxManifest bounds a manifest, in bytes, as the specification proposes.
+const maxManifest = 4 << 20
+
+// maxTags bounds the tags of one push.
+const maxTags = 32
+
+// findManifest finds a manifest by tag or digest.
+//
+// Errors: NotFound.
+func findManifest(tx catalog.Tx, repository catalog.ID, image, reference string) (*catalog.Manifest, error) {
+	if !isDigest(reference) {
+		t, err := tx.Tag(repository, image, reference)
+		if err != nil {
+			return nil, err
+		}
+		reference = t.Digest
+	}
+	return tx.Manifest(repository, image, reference)
+}
+
+// getManifest serves GET and HEAD of a manifest. A pull is on record before it is answered.
+func (g *Registry) getManifest(w http.ResponseWriter, r *request) error {
+	var m *catalog.Manifest
+	err := g.Catalog.View(r.Context(), func(tx catalog.Tx) error {
+		repository, err := g.repository(tx, r.id, r.repository, catalog.Read)
+		if err != nil {
+			return err
+		}
+		m, err = findManifest(tx, repository.ID, r.image, r.reference)
+		return coded(manifestUnknown, err)
+	})
+	if err != nil {
+		return err
+	}
+	if r.Method == http.MethodGet {
+		g.audit(r.Context(), r.event(actionPull, m.Digest))
+	}
+	h := w.Header()
+	h.Set("Content-Type", m.MediaType)
+	h.Set("Content-Length", strconv.Itoa(len(m.Body)))
+	h.Set("Docker-Content-Digest", m.Digest)
+	h.Set("ETag", `"`+m.Digest+`"`)
+	w.WriteHeader(http.StatusOK)
+	if r.Method == http.MethodGet {
+		_, _ = w.Write(m.Body) // the client is gone when this fails
+	}
+	return nil
+}
+
+// putManifest takes a manifest, by digest or under a tag; a push by digest may name tags too (?tag=).
+func (g *Registry) putManifest(w http.ResponseWriter, r *request) error {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxManifest))
+	if tooLarge, ok := err.(*http.MaxBytesError); ok {
+		return statused(manifestInvalid, http.StatusRequestEntityTooLarge,
+			errs.New(errs.Exhausted, "the manifest is larger than %d bytes", tooLarge.Limit))
+	} else if err != nil {
+		return broken(err)
+	}
+	m, err := parseManifest(body, r.Header.Get("Content-Type"))
+	if err != nil {
+		return err
+	}
+	tags, err := pushedTags(r)
+	if err != nil {
+		return err
+	}
+	m.Image, m.PushedBy, m.Digest = r.image, r.id.User, r.reference
+	h := newHash(r.reference)
+	h.Write(body)
+	if !isDigest(r.reference) {
+		m.Digest = "sha256:" + hex.EncodeToString(h.Sum(nil))
+	} else if err := verify(h, r.reference); err != nil {
+		return err
+	}
+	if err := g.storeManifest(r, m, tags); err != nil {
+		return err
+	}
+	header := w.Header()
+	header.Set("Location", "/v2/"+r.name+"/manifests/"+m.Digest)
+	header.Set("Docker-Content-Digest", m.Digest)
+	if m.Subject != "" {
+		header.Set("OCI-Subject", m.Subject)
+	}
+	if isDigest(r.reference) {
+		for _, tag := range tags {
+			header.Add("OCI-Tag", tag)
+		}
+	}
+	w.WriteHeader(http.StatusCreated)
+	return nil
+}
+
+// pushedTags gives the tags that a push sets.
+func pushedTags(r *request) ([]string, error) {
+	if !isDigest(r.reference) {
+		return []string{r.reference}, nil
+	}
+	tags := r.URL.Query()["tag"]
+	if len(tags) > maxTags {
+		return nil, coded(manifestInvalid, errs.New(errs.Invalid, "a push sets at most %d tags", maxTags))
+	}
+	for _, tag := range tags {
+		if !tagPattern.MatchString(tag) {
+			return nil, coded(manifestInvalid, errs.New(errs.Invalid, "%.200q is no tag", tag))
+		}
+	}
+	return tags, nil
+}
+
+// storeManifest commits a manifest with its tags and the record of the push.
+func (g *Registry) storeManifest(r *request, m *catalog.Manifest, tags []string) error {
+	return g.Catalog.Update(r.Context(), func(tx catalog.Tx) error {
+		repository, err := g.repository(tx, r.id, r.repository, catalog.Write)
+		if err != nil {
+			return err
+		}
+		m.Repository = repository.ID
+		if err := tx.PutManifest(m); err != nil {
+			if errs.Is(err, errs.NotFound) {
+				return statused(manifestBlobUnknown, http.StatusBadRequest, err)
+			}
+			return err
+		}
+		for _, name := range tags {
+			if err := tx.PutTag(&catalog.Tag{Repository: repository.ID, Image: r.image, Name: name, Digest: m.Digest, MovedBy: r.id.User}); err != nil {
+				return err
+			}
+		}
+		return tx.AddEvent(r.event(actionPush, m.Digest))
+	})
+}
+
+// deleteManifest removes a manifest with its tags when a digest is given, else the tag alone.
+func (g *Registry) deleteManifest(w http.ResponseWriter, r *request) error {
+	err := g.Catalog.Update(r.Context(), func(tx catalog.Tx) error {
+		repository, err := g.repository(tx, r.id, r.repository, catalog.Write)
+		if err != nil {
+			return err
+		}
+		m, err := findManifest(tx, repository.ID, r.image, r.reference)
+		if err != nil {
+			return coded(manifestUnknown, err)
+		}
+		if isDigest(r.reference) {
+			err = tx.DeleteManifest(repository.ID, r.image, m.Digest)
+		} else {
+			err = tx.DeleteTag(repository.ID, r.image, r.reference)
+		}
+		if err != nil {
+			return err
+		}
+		return tx.AddEvent(r.event(actionDelete, m.Digest))
+	})
+	if err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusAccepted)
+	return nil
+}
+
+// maxPage bounds a page of tags.
+const maxPage = 1000
+
+// getTags lists the tags of an image in pages. A page that is not the last carries a Link to the next, and only then.
+func (g *Registry) getTags(w http.ResponseWriter, r *request) error {
+	query := r.URL.Query()
+	page := maxPage
+	if n := query.Get("n"); n != "" {
+		asked, err := strconv.Atoi(n)
+		if err != nil || asked < 0 {
+			return coded(unsupported, errs.New(errs.Invalid, "page size %.20q is no number", n))
+		}
+		page = min(asked, maxPage)
+	}
+	var tags []string
+	err := g.Catalog.View(r.Context(), func(tx catalog.Tx) error {
+		repository, err := g.repository(tx, r.id, r.repository, catalog.Read)
+		if err != nil {
+			return err
+		}
+		tags, err = listTags(tx, repository.ID, r.image, query.Get("last"), page+1)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if len(tags) > page {
+		tags = tags[:page]
+		if page > 0 {
+			next := "/v2/" + r.name + "/tags/list?n=" + strconv.Itoa(page) + "&last=" + tags[page-1]
+			w.Header().Set("Link", "<"+next+`>; rel="next"`)
+		}
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"name": r.name, "tags": tags})
+	return nil
+}
+
+// listTags gives at most limit tags after the one named last; never nil.
+//
+// Errors: NotFound when there is no such image.
+func listTags(tx catalog.Tx, repository catalog.ID, image, last string, limit int) ([]string, error) {
+	tags := []string{}
+	for t, err := range tx.Tags(repository, image, last) {
+		if err != nil {
+			return nil, err
+		}
+		if tags = append(tags, t.Name); len(tags) == limit {
+			break
+		}
+	}
+	if len(tags) > 0 {
+		return tags, nil
+	}
+	var images []string
+	for name, err := range tx.ImageNames(repository) {
+		if err != nil {
+			return nil, err
+		}
+		images = append(images, name)
+	}
+	if !slices.Contains(images, image) {
+		return nil, coded(nameUnknown, errs.New(errs.NotFound, "image %s does not exist", image))
+	}
+	return tags, nil
+}

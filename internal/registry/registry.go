@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package registry is the second door of Firn: docker and every other OCI client push and pull images through it, and
+// other rooms open images in place through Resolve and Image.
+//
+// It serves the OCI distribution API v1.1 below /v2/, the token endpoints /token and /login, and nothing else. Names are
+// /v2/<database>/<schema>/<repository>/<image path>. What exists is in the catalog, bytes are in the blob store; this
+// package keeps nothing that a restart would lose. It decides no privilege and checks no password: an Authenticator and an
+// Authorizer do. Only cmd/firnd builds it.
+//
+// Read route.go for what is served, errors.go for how failures are told, upload.go for when a push is durable.
+package registry
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"firn.dev/firn/internal/blob"
+	"firn.dev/firn/internal/catalog"
+	"firn.dev/firn/internal/errs"
+)
+
+// Store is what the registry needs of a blob store.
+type Store interface {
+	blob.Store
+	blob.Appender
+}
+
+// Options is what a Registry is made of. Catalog, Blobs, Authenticator, Authorizer, Log, Now and Rand must be set.
+type Options struct {
+	Catalog       catalog.Store
+	Blobs         Store
+	Authenticator Authenticator
+	Authorizer    Authorizer
+	Log           *slog.Logger
+	Now           func() time.Time
+	Rand          io.Reader // of upload ids: unguessable
+	// URL is where clients reach the registry, without a slash at the end: "https://firn.example.com". When empty it is taken
+	// from the Host header of each request, which suits a loopback address.
+	URL string
+	// TokenTTL is how long a registry token opens the registry; a push is authorised where it starts, so a token may run
+	// out in the middle. Zero means 6 hours.
+	TokenTTL time.Duration
+	// UploadTTL is how long an upload may rest before it is removed. Zero means 24 hours.
+	UploadTTL time.Duration
+}
+
+// Registry serves images. It is safe for concurrent use.
+type Registry struct {
+	Options
+	trail   trail
+	busy    sync.Map  // ids of uploads that a request is writing to
+	buffers sync.Pool // *[]byte of bufferSize, for hashing
+}
+
+// The defaults of Options.
+const (
+	defaultTokenTTL  = 6 * time.Hour
+	defaultUploadTTL = 24 * time.Hour
+)
+
+// expiryInterval is how often Run looks for uploads that have expired.
+const expiryInterval = 10 * time.Minute
+
+// New makes a registry.
+func New(o Options) *Registry {
+	if o.TokenTTL == 0 {
+		o.TokenTTL = defaultTokenTTL
+	}
+	if o.UploadTTL == 0 {
+		o.UploadTTL = defaultUploadTTL
+	}
+	return &Registry{
+		Options: o,
+		trail:   trail{catalog: o.Catalog},
+		buffers: sync.Pool{New: func() any { b := make([]byte, bufferSize); return &b }},
+	}
+}
+
+// ServeHTTP serves /v2, /v2/..., /token and /login.
+func (g *Registry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch r.URL.Path {
+	case "/token":
+		g.serveToken(w, r)
+	case "/login":
+		g.serveLogin(w, r)
+	default:
+		g.serveAPI(w, r)
+	}
+}
+
+// Run removes expired uploads until the context ends. Several replicas may run it.
+func (g *Registry) Run(ctx context.Context) error {
+	for {
+		if n, err := g.ExpireUploads(ctx); err != nil && ctx.Err() == nil {
+			g.Log.Warn("expired uploads stay", "error", err)
+		} else if n > 0 {
+			g.Log.Info("expired uploads removed", "count", n)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(expiryInterval):
+		}
+	}
+}
+
+// ExpireUploads removes the uploads that have rested for too long, and tells how many.
+//
+// Errors: Unavailable.
+func (g *Registry) ExpireUploads(ctx context.Context) (int, error) {
+	var expired []*catalog.Upload
+	err := g.Catalog.View(ctx, func(tx catalog.Tx) error {
+		expired = nil
+		for u, err := range tx.ExpiredUploads(tx.Now()) {
+			if err != nil {
+				return err
+			}
+			expired = append(expired, u)
+		}
+		return nil
+	})
+	removed := 0
+	for _, u := range expired {
+		if _, busy := g.busy.Load(u.ID); busy {
+			continue
+		}
+		if endErr := g.endUpload(ctx, u); endErr != nil {
+			err = errors.Join(err, endErr)
+			continue
+		}
+		removed++
+	}
+	return removed, err
+}
+
+// endUpload removes an upload: its bytes first, as the row is how they are found.
+func (g *Registry) endUpload(ctx context.Context, u *catalog.Upload) error {
+	if err := g.Blobs.Abort(ctx, u.Key); err != nil {
+		return err
+	}
+	return g.Catalog.Update(ctx, func(tx catalog.Tx) error { return tx.DeleteUpload(u.ID) })
+}
+
+// repository finds the image repository of a name and checks that the identity may use it with the privilege: Read to pull, Write to
+// push and delete. WRITE includes pulling.
+//
+// Errors: NotFound when it does not exist or the identity may not even pull; Denied.
+func (g *Registry) repository(tx catalog.Tx, id Identity, name catalog.Name, p catalog.Privilege) (*catalog.Object, error) {
+	hidden := func(cause error) error {
+		return coded(nameUnknown, errs.Wrap(cause, errs.NotFound, "image repository %s does not exist or not authorized", name))
+	}
+	o, err := tx.Object(catalog.KindImageRepository, name)
+	if errs.Is(err, errs.NotFound) {
+		return nil, hidden(nil)
+	} else if err != nil {
+		return nil, err
+	}
+	write, err := g.Authorizer.Allowed(tx, id, catalog.Write, o)
+	if err != nil || write {
+		return o, err
+	}
+	read, err := g.Authorizer.Allowed(tx, id, catalog.Read, o)
+	switch {
+	case err != nil:
+		return nil, err
+	case !read:
+		return nil, hidden(errNotAuthorized)
+	case p == catalog.Write:
+		return nil, errs.Wrap(errNotAuthorized, errs.Denied, "%s lacks WRITE on image repository %s: ask its owner for GRANT WRITE ON IMAGE REPOSITORY %s TO ROLE ...", id, name, name)
+	}
+	return o, nil
+}

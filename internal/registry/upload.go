@@ -1,0 +1,422 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package registry
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"regexp"
+	"strconv"
+
+	"github.com/google/uuid"
+
+	"firn.dev/firn/internal/catalog"
+	"firn.dev/firn/internal/errs"
+)
+
+// The life of a blob that is pushed: POST makes the row of an upload, PATCH and PUT append to the unfinished blob in the
+// store and note the progress in the row, PUT ends it. Before PUT answers 201 the bytes are on disk under their final name
+// (Store.Finish) and the transaction that makes the blob and links it to the image is committed, in that order. A small
+// blob never reaches the store: it is in the row, so its commit alone makes it durable.
+
+// uploadKey is where the store has the content of an upload, and later of the blob that it becomes: the key is not the digest, so a
+// blob that is pushed again never overwrites one that is in use.
+func uploadKey(id catalog.ID) string {
+	return "registry/" + string(id[len(id)-2:]) + "/" + string(id)
+}
+
+// newUpload makes the row of an upload; it is not in the catalog yet.
+func (g *Registry) newUpload(r *request, repository catalog.ID) (*catalog.Upload, error) {
+	id, err := uuid.NewV7FromReader(g.Rand)
+	if err != nil {
+		return nil, errs.Wrap(err, errs.Internal, "there is no randomness for an upload id")
+	}
+	u := &catalog.Upload{ID: catalog.ID(id.String()), Repository: repository, Image: r.image, User: r.id.User}
+	u.Key = uploadKey(u.ID)
+	return u, nil
+}
+
+// postUpload begins an upload, or mounts a blob that another image has (?mount=), or takes a whole blob (?digest=).
+func (g *Registry) postUpload(w http.ResponseWriter, r *request) error {
+	query := r.URL.Query()
+	if mount := query.Get("mount"); mount != "" {
+		return g.mountOrBegin(w, r, mount, query.Get("from"))
+	}
+	if digest := query.Get("digest"); digest != "" {
+		return g.postBlob(w, r, digest)
+	}
+	return g.mountOrBegin(w, r, "", "")
+}
+
+// mountOrBegin begins an upload unless the blob can be mounted.
+func (g *Registry) mountOrBegin(w http.ResponseWriter, r *request, mount, from string) error {
+	if mount != "" {
+		if err := checkDigest(mount); err != nil {
+			return err
+		}
+	}
+	var u *catalog.Upload
+	mounted := false
+	err := g.Catalog.Update(r.Context(), func(tx catalog.Tx) error {
+		repository, err := g.repository(tx, r.id, r.repository, catalog.Write)
+		if err != nil {
+			return err
+		}
+		if mounted, err = g.mount(tx, r, repository.ID, mount, from); mounted || err != nil {
+			return err
+		}
+		if u, err = g.newUpload(r, repository.ID); err != nil {
+			return err
+		}
+		u.Expires = tx.Now().Add(g.UploadTTL)
+		return tx.PutUpload(u)
+	})
+	if err != nil {
+		return err
+	}
+	if mounted {
+		created(w, r, mount)
+		return nil
+	}
+	progress(w, r, u)
+	w.WriteHeader(http.StatusAccepted)
+	return nil
+}
+
+// mount makes a blob visible in the image of the request when the identity may pull it elsewhere: from the image named, or
+// from any when none is. What the token was asked for does not matter, what the identity may do does.
+func (g *Registry) mount(tx catalog.Tx, r *request, target catalog.ID, digest, from string) (bool, error) {
+	if digest == "" {
+		return false, nil
+	}
+	readable, err := g.mayMount(tx, r, digest, from)
+	if err != nil || !readable {
+		return false, err
+	}
+	return true, tx.LinkBlob(target, r.image, digest)
+}
+
+// mayMount tells whether the identity may pull the blob from where it is.
+func (g *Registry) mayMount(tx catalog.Tx, r *request, digest, from string) (bool, error) {
+	if from != "" {
+		source, err := parseRoute("/v2/" + from + "/blobs/" + digest)
+		if err != nil {
+			return false, nil // a source that cannot exist mounts nothing; the client sends the blob
+		}
+		repository, err := g.repository(tx, r.id, source.repository, catalog.Read)
+		if err == nil {
+			_, err = tx.LinkedBlob(repository.ID, source.image, digest)
+		}
+		return err == nil, unlessMissing(err)
+	}
+	for id, err := range tx.BlobRepositories(digest) {
+		if err != nil {
+			return false, err
+		}
+		repository, err := tx.ObjectByID(id)
+		if err == nil {
+			_, err = g.repository(tx, r.id, repository.Name, catalog.Read)
+		}
+		if err == nil || !errs.Is(err, errs.NotFound) {
+			return err == nil, err
+		}
+	}
+	return false, nil
+}
+
+// unlessMissing gives nil for what is not there or may not be seen.
+func unlessMissing(err error) error {
+	if errs.Is(err, errs.NotFound) {
+		return nil
+	}
+	return err
+}
+
+// postBlob takes a whole blob in one request.
+func (g *Registry) postBlob(w http.ResponseWriter, r *request, digest string) error {
+	if err := checkDigest(digest); err != nil {
+		return err
+	}
+	var repository *catalog.Object
+	err := g.Catalog.View(r.Context(), func(tx catalog.Tx) (err error) {
+		repository, err = g.repository(tx, r.id, r.repository, catalog.Write)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	u, err := g.newUpload(r, repository.ID)
+	if err != nil {
+		return err
+	}
+	h := newHash(digest)
+	head, err := io.ReadAll(io.LimitReader(r.Body, smallBlob+1))
+	if err != nil {
+		return broken(err)
+	}
+	b := &catalog.Blob{Digest: digest, Size: int64(len(head)), Body: head}
+	if h.Write(head); len(head) > smallBlob {
+		stream := g.newHashing(r.Body, h)
+		info, err := g.Blobs.Put(r.Context(), u.Key, io.MultiReader(bytes.NewReader(head), stream))
+		stream.Close()
+		if err != nil {
+			return broken(err)
+		}
+		b.Size, b.Key, b.Body = info.Size, u.Key, nil
+	}
+	if err := verify(h, digest); err != nil {
+		g.discard(r.Context(), b.Key)
+		return err
+	}
+	return g.commit(w, r, u, b)
+}
+
+// loadUpload finds the upload of a request and keeps other requests from writing to it until release.
+func (g *Registry) loadUpload(r *request) (u *catalog.Upload, release func(), err error) {
+	id := catalog.ID(r.reference)
+	if _, busy := g.busy.LoadOrStore(id, nil); busy {
+		return nil, nil, coded(blobUploadInvalid, errs.New(errs.Conflict, "another request writes to upload %s", id))
+	}
+	release = func() { g.busy.Delete(id) }
+	err = g.Catalog.View(r.Context(), func(tx catalog.Tx) error {
+		repository, err := g.repository(tx, r.id, r.repository, catalog.Write)
+		if err != nil {
+			return err
+		}
+		u, err = tx.Upload(id)
+		if errs.Is(err, errs.NotFound) || err == nil && (u.Repository != repository.ID || u.Image != r.image || u.User != r.id.User) {
+			return coded(blobUploadUnknown, errs.New(errs.NotFound, "upload %s of %s does not exist or has ended: begin a new one", id, r.name))
+		}
+		return err
+	})
+	if err != nil {
+		release()
+		return nil, nil, err
+	}
+	return u, release, nil
+}
+
+// getUpload tells how far an upload has come.
+func (g *Registry) getUpload(w http.ResponseWriter, r *request) error {
+	u, release, err := g.loadUpload(r)
+	if err != nil {
+		return err
+	}
+	defer release()
+	progress(w, r, u)
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// cancelUpload ends an upload that is not wanted any more.
+func (g *Registry) cancelUpload(w http.ResponseWriter, r *request) error {
+	u, release, err := g.loadUpload(r)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if err := g.endUpload(r.Context(), u); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// patchUpload appends to an upload.
+func (g *Registry) patchUpload(w http.ResponseWriter, r *request) error {
+	u, release, err := g.loadUpload(r)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if err := g.appendBody(w, r, u); err != nil {
+		return err
+	}
+	progress(w, r, u)
+	w.WriteHeader(http.StatusAccepted)
+	return nil
+}
+
+// putUpload appends what the request has, checks the digest and makes the blob.
+func (g *Registry) putUpload(w http.ResponseWriter, r *request) error {
+	digest := r.URL.Query().Get("digest")
+	if err := checkDigest(digest); err != nil {
+		return err
+	}
+	u, release, err := g.loadUpload(r)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if r.ContentLength != 0 {
+		if err := g.appendBody(w, r, u); err != nil {
+			return err
+		}
+	}
+	b, err := g.finish(r.Context(), u, digest)
+	if err != nil {
+		return err
+	}
+	return g.commit(w, r, u, b)
+}
+
+// appendBody receives the body of a request and stores the progress, also that of a body that broke off: the client may ask and go on.
+func (g *Registry) appendBody(w http.ResponseWriter, r *request, u *catalog.Upload) error {
+	if err := checkRange(r, u); err != nil {
+		progress(w, r, u)
+		return err
+	}
+	began := u.Offset
+	received := g.receive(r.Context(), u, r.Body)
+	if received == nil && r.Method == http.MethodPut {
+		return nil // the upload ends with this request: its progress need not be durable
+	}
+	ctx := context.WithoutCancel(r.Context())
+	err := g.Catalog.Update(ctx, func(tx catalog.Tx) error {
+		stored, err := tx.Upload(u.ID)
+		if err != nil {
+			return coded(blobUploadUnknown, err)
+		}
+		if stored.Offset != began {
+			return coded(blobUploadInvalid, errs.New(errs.Conflict, "another request wrote to upload %s", u.ID))
+		}
+		u.Expires = tx.Now().Add(g.UploadTTL)
+		return tx.PutUpload(u)
+	})
+	if received != nil {
+		return broken(received)
+	}
+	return err
+}
+
+// contentRange is the form that the specification gives the header, and the one of HTTP that some clients send.
+var contentRange = regexp.MustCompile(`^(?:bytes[ =])?([0-9]{1,18})-([0-9]{1,18})(?:/(?:[0-9]+|\*))?$`)
+
+// checkRange tells whether the chunk of a request begins where the upload ends. A request without Content-Range just goes on.
+func checkRange(r *request, u *catalog.Upload) error {
+	header := r.Header.Get("Content-Range")
+	if header == "" {
+		return nil
+	}
+	m := contentRange.FindStringSubmatch(header)
+	if m == nil {
+		return coded(blobUploadInvalid, errs.New(errs.Invalid, "content range %.100q has not the form <first>-<last>", header))
+	}
+	first, _ := strconv.ParseInt(m[1], 10, 64) // 18 digits fit
+	last, _ := strconv.ParseInt(m[2], 10, 64)
+	if first != u.Offset {
+		return statused(blobUploadInvalid, http.StatusRequestedRangeNotSatisfiable,
+			errs.New(errs.Conflict, "the chunk begins at %d, the upload has %d bytes", first, u.Offset))
+	}
+	if r.ContentLength >= 0 && last-first+1 != r.ContentLength {
+		return coded(sizeInvalid, errs.New(errs.Invalid, "content range %s is not of %d bytes", header, r.ContentLength))
+	}
+	return nil
+}
+
+// broken says that the client's stream ended early; failures of ours stay what they are.
+func broken(err error) error {
+	if errs.CodeOf(err) != errs.Internal {
+		return err
+	}
+	return coded(blobUploadInvalid, errs.Wrap(err, errs.Canceled, "the content broke off"))
+}
+
+// finish checks the digest of an upload and makes its content durable. Content with another digest is thrown away.
+func (g *Registry) finish(ctx context.Context, u *catalog.Upload, digest string) (*catalog.Blob, error) {
+	h, err := restore(u.Hash)
+	if err != nil {
+		return nil, err
+	}
+	small := u.Offset == int64(len(u.Body))
+	running := newHash(digest).Size() == h.Size() // the upload has hashed what the client names
+	if !running && small {
+		h = newHash(digest)
+		h.Write(u.Body)
+	}
+	b := &catalog.Blob{Digest: digest, Size: u.Offset, Body: u.Body}
+	if small || running {
+		if err := verify(h, digest); err != nil {
+			return nil, g.end(ctx, u, err)
+		}
+	}
+	if small {
+		return b, nil
+	}
+	b.Key, b.Body = u.Key, nil
+	if _, err := g.Blobs.Finish(ctx, u.Key, u.Offset); err != nil {
+		if errs.Is(err, errs.NotFound) || errs.Is(err, errs.Conflict) {
+			return nil, g.end(ctx, u, coded(blobUploadUnknown, err))
+		}
+		return nil, err
+	}
+	if !running {
+		h = newHash(digest)
+		if err := hashStored(ctx, g.Blobs, b.Key, h); err != nil {
+			return nil, err
+		}
+		if err := verify(h, digest); err != nil {
+			g.discard(ctx, b.Key)
+			return nil, g.end(ctx, u, err)
+		}
+	}
+	return b, nil
+}
+
+// end ends an upload that cannot succeed any more and passes the reason on.
+func (g *Registry) end(ctx context.Context, u *catalog.Upload, reason error) error {
+	if err := g.endUpload(context.WithoutCancel(ctx), u); err != nil {
+		g.Log.Warn("a failed upload stays until it expires", "upload", u.ID, "error", err)
+	}
+	return reason
+}
+
+// commit makes a durable blob visible in the image, ends the upload, and answers.
+func (g *Registry) commit(w http.ResponseWriter, r *request, u *catalog.Upload, b *catalog.Blob) error {
+	var kept *catalog.Blob
+	err := g.Catalog.Update(r.Context(), func(tx catalog.Tx) (err error) {
+		if kept, err = tx.PutBlob(b); err != nil {
+			return err
+		}
+		if err := tx.LinkBlob(u.Repository, u.Image, b.Digest); err != nil {
+			return err
+		}
+		return tx.DeleteUpload(u.ID)
+	})
+	if err != nil {
+		return err
+	}
+	if kept.Key != b.Key {
+		g.discard(r.Context(), b.Key)
+	}
+	created(w, r, b.Digest)
+	return nil
+}
+
+// discard deletes content that no row names. What stays behind is garbage for the collector.
+func (g *Registry) discard(ctx context.Context, key string) {
+	if key == "" {
+		return
+	}
+	if err := g.Blobs.Delete(context.WithoutCancel(ctx), key); err != nil {
+		g.Log.Warn("garbage stays in the blob store", "key", key, "error", err)
+	}
+}
+
+// created answers that the image now holds the blob.
+func created(w http.ResponseWriter, r *request, digest string) {
+	w.Header().Set("Location", "/v2/"+r.name+"/blobs/"+digest)
+	w.Header().Set("Docker-Content-Digest", digest)
+	w.WriteHeader(http.StatusCreated)
+}
+
+// progress sets the headers that say how far an upload has come. Nothing is written 0-0, as clients expect.
+func progress(w http.ResponseWriter, r *request, u *catalog.Upload) {
+	h := w.Header()
+	h.Set("Location", fmt.Sprintf("/v2/%s/blobs/uploads/%s", r.name, u.ID))
+	h.Set("Docker-Upload-Uuid", string(u.ID))
+	h.Set("Range", fmt.Sprintf("0-%d", max(u.Offset-1, 0)))
+}
