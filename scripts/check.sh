@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Format, vet, lint, import floors, generated files, links in docs. No service is needed.
+set -euo pipefail
+source "$(dirname "$0")/services.sh"
+need_go
+cd "$FIRN_ROOT"
+
+step() { printf '== %s\n' "$*"; }
+
+step format
+unformatted=$(gofmt -l cmd internal images)
+[ -z "$unformatted" ] || fail "not gofmt-ed: $unformatted"
+
+step vet
+go vet ./...
+
+step "modules are tidy"
+go mod tidy -diff
+
+step lint
+tools_sum=$(cat tools/dev/go.mod tools/dev/go.sum | sha256sum | cut -c1-16)
+tools=$FIRN_CACHE/tools-$tools_sum
+if [ ! -x "$tools/golangci-lint" ]; then
+	(cd tools/dev && go build -o "$tools/" tool)
+fi
+"$tools/golangci-lint" run ./...
+
+step "import floors and package comments"
+go test -count=1 ./internal/house
+
+step "generated files"
+go generate ./...
+git diff --exit-code --stat -- docs internal cmd
+
+step "docs links"
+scripts/links.sh
+
+step "licences of dependencies"
+go test -count=1 ./internal/house -run Licence

@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Every test: Go with the race detector over SQLite and PostgreSQL and a real Docker Engine, the OCI conformance suite, and the
+# whole line with the real clients. Prints the counts at the end.
+set -euo pipefail
+source "$(dirname "$0")/services.sh"
+need_packages git=git curl=curl gcc=gcc debootstrap=debootstrap /bin/busybox=busybox-static
+need_go
+trap stop_services EXIT
+docker_up
+postgres_up
+clients_up
+cd "$FIRN_ROOT"
+scripts/build.sh
+
+echo "== base image"
+bin/firnd base build cpu --local
+echo "== go test -race"
+log=$FIRN_CACHE/go-test.json
+status=0
+CGO_ENABLED=1 go test -race -count=1 -timeout 30m -json ./... >"$log" || status=$?
+python3 scripts/gotest.py "$log" || status=1
+
+echo "== end to end with the real clients"
+"$FIRN_TEST_CLIENTS/venv/bin/python" -m pytest -q e2e || status=1
+exit $status
