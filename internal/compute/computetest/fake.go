@@ -5,6 +5,7 @@ package computetest
 import (
 	"context"
 	"fmt"
+	"iter"
 	"maps"
 	"net"
 	"slices"
@@ -171,7 +172,7 @@ func (f *Fake) Remove(_ context.Context, id compute.TaskID) error {
 }
 
 // List implements compute.Backend.
-func (f *Fake) List(context.Context) func(yield func(compute.Status, error) bool) {
+func (f *Fake) List(context.Context) iter.Seq2[compute.Status, error] {
 	return func(yield func(compute.Status, error) bool) {
 		f.engine.mu.Lock()
 		down := f.engine.down

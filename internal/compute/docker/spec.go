@@ -4,6 +4,7 @@ package docker
 
 import (
 	"maps"
+	"net/netip"
 	"slices"
 
 	"github.com/moby/moby/api/types/container"
@@ -72,6 +73,11 @@ func (b *Backend) hostConfig(t compute.Task) *container.HostConfig {
 	}
 	if t.GPUs > 0 {
 		h.DeviceRequests = []container.DeviceRequest{{Count: t.GPUs, Capabilities: [][]string{{"gpu"}}}}
+	}
+	if t.Network == "job" {
+		// Engines before 23.0.11 pass names of the world on to the host's resolver, which is a way out (CVE-2024-29018). Nothing
+		// answers here, in the container itself; names of the network are the engine's own business.
+		h.DNS = []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})}
 	}
 	for _, m := range t.Mounts {
 		h.Mounts = append(h.Mounts, mount.Mount{Type: mount.TypeBind, Source: m.Source, Target: m.Target})

@@ -59,7 +59,7 @@ const idRunes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-
 // create makes the container, with what it needs: image and networks. Somebody else may have made it in the meantime.
 func (b *Backend) create(ctx context.Context, t compute.Task, progress func(compute.Event)) error {
 	o := b.createOptions(t)
-	for attempt := 0; ; attempt++ {
+	for retries := 1; ; {
 		if err := b.ensureImage(ctx, t, progress); err != nil {
 			return err
 		}
@@ -71,10 +71,17 @@ func (b *Backend) create(ctx context.Context, t compute.Task, progress func(comp
 		case err == nil:
 			progress(compute.Event{Phase: "created", At: time.Now().UTC()})
 			return nil
-		case errdefs.IsConflict(err):
-			return nil
-		case errdefs.IsNotFound(err) && attempt == 0:
-			continue // image or network went away between the two steps
+		case errdefs.IsConflict(err): // the name is taken some time before the container can be seen, or is being removed
+			if _, err := b.inspect(ctx, t.ID); !errs.Is(err, errs.NotFound) {
+				return err
+			}
+			if err := pause(ctx, 20*time.Millisecond); err != nil {
+				return err
+			}
+			continue
+		case errdefs.IsNotFound(err) && retries > 0: // image or network went away between the two steps
+			retries--
+			continue
 		}
 		return b.fail(ctx, err, errs.Invalid, "task %s", t.ID)
 	}
