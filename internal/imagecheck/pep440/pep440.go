@@ -12,6 +12,7 @@ package pep440
 import (
 	"cmp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"firn.dev/firn/internal/errs"
@@ -131,6 +132,20 @@ func (v Version) IsPrerelease() bool { return v.pre.letters != "" || v.dev.lette
 
 // IsLegacy tells whether the version came from ParseLegacy and is none of PEP 440.
 func (v Version) IsLegacy() bool { return v.legacy != nil }
+
+// JustBelow gives the text of a final release shortly before v: "1.99999999" for "2.0". For 0 it gives "0".
+func (v Version) JustBelow() string {
+	release := slices.Clone(v.release)
+	for len(release) > 1 && release[len(release)-1] == "" {
+		release = release[:len(release)-1]
+	}
+	last, err := strconv.Atoi(release[len(release)-1].String())
+	if err != nil || last == 0 {
+		return "0"
+	}
+	release[len(release)-1] = newNumber(strconv.Itoa(last - 1))
+	return Version{epoch: v.epoch, release: append(release, "99999999")}.String()
+}
 
 // Compare gives -1, 0 or 1 as v sorts before, equal to or after o.
 func (v Version) Compare(o Version) int {

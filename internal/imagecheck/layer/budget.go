@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package layer
+
+import (
+	"sync/atomic"
+
+	"firn.dev/firn/internal/errs"
+)
+
+// Budget is the memory that the scans of one image may keep together. It may be used concurrently.
+type Budget struct{ left atomic.Int64 }
+
+// NewBudget gives a full budget.
+func NewBudget() *Budget {
+	b := &Budget{}
+	b.left.Store(budgetTotal)
+	return b
+}
+
+// take books what an entry keeps.
+//
+// Errors: Exhausted.
+func (b *Budget) take(diffID string, e *Entry) error {
+	cost := int64(entryCost + len(e.Path) + len(e.Link) + len(e.Body))
+	if b.left.Add(-cost) < 0 {
+		return errs.New(errs.Exhausted, "layer %s: the image has more files and metadata than the %d MiB that a check may hold", diffID, budgetTotal>>20)
+	}
+	return nil
+}

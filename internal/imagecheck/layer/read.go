@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package layer
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"path"
+	"strings"
+
+	"firn.dev/firn/internal/errs"
+)
+
+const (
+	whiteoutPrefix = ".wh."
+	opaqueMark     = ".wh..wh..opq"
+	metaPrefix     = ".wh..wh." // directories of aufs itself
+)
+
+// Read scans one layer from its stored bytes and verifies that they unpack to diffID. With diffID "" it computes it.
+// It reads stored to its end and does not close it.
+//
+// Errors: Corrupt for bytes that do not decode or give another diffID, Exhausted for a limit, else what stored or ctx gave.
+func Read(ctx context.Context, diffID string, stored io.Reader, limits Limits) (*Scan, error) {
+	if limits.MaxUnpacked == 0 {
+		limits.MaxUnpacked = DefaultMaxUnpacked
+	}
+	if limits.Budget == nil {
+		limits.Budget = NewBudget()
+	}
+	stream := newTarStream(ctx, diffID, stored, limits.MaxUnpacked)
+	defer stream.Close()
+	b := newBuilder(diffID, limits.Budget)
+	err := b.readTar(tar.NewReader(stream))
+	if err == nil {
+		_, err = io.Copy(io.Discard, stream)
+	}
+	if err != nil {
+		return nil, readError(ctx, err, diffID, stream.offset)
+	}
+	if got := stream.digest(); diffID == "" {
+		b.scan.DiffID = got
+	} else if got != diffID {
+		return nil, &Failure{DiffID: diffID, Err: errs.New(errs.Corrupt, "layer %s unpacks to %s", diffID, got)}
+	}
+	b.scan.UnpackedSize = stream.offset
+	return b.finish(), nil
+}
+
+// readError keeps errors that already say what is wrong and gives the others their place.
+func readError(ctx context.Context, err error, diffID string, offset int64) error {
+	if ctx.Err() != nil {
+		return errs.Wrap(ctx.Err(), errs.Canceled, "layer %s", diffID)
+	}
+	if known, ok := errors.AsType[*errs.Error](err); ok {
+		return &Failure{DiffID: diffID, Err: known}
+	}
+	if network, ok := errors.AsType[net.Error](err); ok {
+		return &Failure{DiffID: diffID, Err: errs.Wrap(network, errs.Unavailable, "layer %s: the connection broke at byte %d of its unpacked stream", diffID, offset)}
+	}
+	return &Failure{DiffID: diffID, Err: errs.New(errs.Corrupt, "layer %s does not decode at byte %d of its unpacked stream: %v", diffID, offset, err)}
+}
+
+// builder collects the entries of one layer.
+type builder struct {
+	scan   Scan
+	budget *Budget
+	at     map[string]int
+	marks  map[string]bool
+}
+
+func newBuilder(diffID string, budget *Budget) *builder {
+	return &builder{scan: Scan{DiffID: diffID}, budget: budget, at: map[string]int{}, marks: map[string]bool{}}
+}
+
+func (b *builder) readTar(r *tar.Reader) error {
+	for {
+		h, err := r.Next()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := b.addHeader(h, r); err != nil {
+			return err
+		}
+	}
+}
+
+func (b *builder) addHeader(h *tar.Header, body io.Reader) error {
+	name := clean(h.Name)
+	if dir, base := path.Split(name); strings.HasPrefix(base, whiteoutPrefix) {
+		return b.addMark(dir, base)
+	}
+	e := Entry{Path: name, Size: h.Size, Mode: uint32(h.Mode) & 0o7777, UID: h.Uid, GID: h.Gid}
+	switch h.Typeflag {
+	case tar.TypeReg, tar.TypeRegA, tar.TypeGNUSparse, tar.TypeCont: //nolint:staticcheck // old archives carry TypeRegA
+		e.Type = File
+	case tar.TypeDir:
+		e.Type, e.Size = Dir, 0
+	case tar.TypeSymlink:
+		e.Type, e.Link, e.Size = Symlink, h.Linkname, 0
+	case tar.TypeLink:
+		e.Type, e.Link, e.Size = HardLink, clean(h.Linkname), 0
+	case tar.TypeXGlobalHeader:
+		return nil
+	default:
+		e.Type = Other
+	}
+	if err := keepBody(&e, body); err != nil {
+		return err
+	}
+	return b.add(e)
+}
+
+// addMark books a whiteout or an opaque mark.
+func (b *builder) addMark(dir, base string) error {
+	list, hidden := &b.scan.Whiteouts, dir+strings.TrimPrefix(base, whiteoutPrefix)
+	switch {
+	case base == opaqueMark:
+		list, hidden = &b.scan.Opaque, strings.TrimSuffix(dir, "/")
+	case strings.HasPrefix(base, metaPrefix), base == whiteoutPrefix:
+		return nil
+	}
+	// The mark's own spelling tells a whiteout of a path from an opaque mark of it.
+	if key := dir + base; !b.marks[key] {
+		b.marks[key] = true
+		*list = append(*list, hidden)
+		return b.budget.take(b.scan.DiffID, &Entry{Path: hidden})
+	}
+	return nil
+}
+
+func (b *builder) add(e Entry) error {
+	if err := b.budget.take(b.scan.DiffID, &e); err != nil {
+		return err
+	}
+	if i, ok := b.at[e.Path]; ok {
+		b.scan.Entries[i] = e
+		return nil
+	}
+	b.at[e.Path] = len(b.scan.Entries)
+	b.scan.Entries = append(b.scan.Entries, e)
+	return nil
+}
+
+// finish resolves the hard links whose target lies in this layer.
+func (b *builder) finish() *Scan {
+	for i := range b.scan.Entries {
+		e := &b.scan.Entries[i]
+		if e.Type != HardLink {
+			continue
+		}
+		if target := b.linkTarget(e); target != nil {
+			e.become(target)
+		}
+	}
+	return &b.scan
+}
+
+// linkTarget follows hard links of hard links, 40 at most.
+func (b *builder) linkTarget(e *Entry) *Entry {
+	for range maxHops {
+		i, ok := b.at[e.Link]
+		if !ok {
+			return nil
+		}
+		if e = &b.scan.Entries[i]; e.Type != HardLink {
+			return e
+		}
+	}
+	return nil
+}
+
+// become makes a hard link what its target is.
+func (e *Entry) become(target *Entry) {
+	name := e.Path
+	*e = *target
+	e.Path = name
+}

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package imagecheck
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"strings"
+
+	"firn.dev/firn/internal/errs"
+)
+
+// Policy is what an image must have. It is data: see Builtin for the two that ship.
+type Policy struct {
+	Name       string            `json:"name"`
+	Source     string            `json:"-"` // "builtin" or "file"
+	Platform   string            `json:"platform"`
+	Entrypoint string            `json:"entrypoint"`
+	Env        []EnvRule         `json:"env"`
+	Required   []string          `json:"required"`  // PEP 508
+	Forbidden  []string          `json:"forbidden"` // PEP 508
+	Scripts    []ScriptRule      `json:"scripts"`
+	Ignore     []IgnoreRule      `json:"ignore"`
+	Levels     map[string]Status `json:"levels,omitempty"` // check id -> the status that a fail or warn of it becomes
+}
+
+// EnvRule is one wanted environment variable. Value nil accepts any.
+type EnvRule struct {
+	Name  string  `json:"name"`
+	Value *string `json:"value"`
+}
+
+// ScriptRule is one wanted program, relative to WORKDIR; OnMissing is Fail or Warn.
+type ScriptRule struct {
+	Name      string `json:"name"`
+	OnMissing Status `json:"on_missing"`
+}
+
+// IgnoreRule excuses dependency problems of a package: those where the package or the dependency has exactly that name, or, with
+// Substring, those whose line of pip check contains the text.
+type IgnoreRule struct {
+	Package   string `json:"package"`
+	Substring bool   `json:"substring"`
+	Reason    string `json:"reason"`
+}
+
+// The names of the built-in policies.
+const (
+	PolicyDefault = "default"
+	PolicySnowCLI = "snow-cli"
+)
+
+// Builtin gives one of the policies that ship: PolicyDefault is what the documentation of custom runtime environments asks for,
+// PolicySnowCLI what `snow custom-image validate` asks for.
+//
+// Errors: NotFound, naming those there are.
+func Builtin(name string) (Policy, error) {
+	port := "12003"
+	p := Policy{
+		Name: name, Source: "builtin", Platform: "linux/amd64", Entrypoint: "/usr/local/bin/entrypoint.sh",
+		Env:     []EnvRule{{Name: "DASHBOARD_PORT", Value: &port}},
+		Scripts: []ScriptRule{{Name: "start_nbctl.sh", OnMissing: Warn}},
+		Ignore:  []IgnoreRule{{Package: "jupyter-lsp", Reason: "removed from the official base on purpose"}},
+	}
+	switch name {
+	case PolicyDefault:
+		p.Required = strings.Fields("snowflake-ml-python snowflake-snowpark-python[pandas] ray jupyter-server notebook ipykernel ipython sqlparse jinja2 psutil")
+	case PolicySnowCLI:
+		p.Required = strings.Fields("ipykernel sqlparse jinja2 notebook ipython psutil snowflake-snowpark-python jupyter-server ray " +
+			"lightgbm-ray xgboost-ray snowflake snowflake.core snowflake-connector-python snowflake-ml-python")
+		p.Scripts[0].OnMissing = Fail
+		p.Ignore[0].Substring = true
+	default:
+		return Policy{}, errs.New(errs.NotFound, "policy %q does not exist: there are %s and %s", name, PolicyDefault, PolicySnowCLI)
+	}
+	return p, nil
+}
+
+// sum is the fingerprint of the policy's content.
+func (p Policy) sum() string {
+	data, err := json.Marshal(p)
+	if err != nil {
+		return ""
+	}
+	digest := sha256.Sum256(data)
+	return hex.EncodeToString(digest[:])
+}
+
+// ignore gives the rule that excuses a problem, "" for none.
+func (p Policy) ignore(pkg, dependency, line string) string {
+	for _, rule := range p.Ignore {
+		name := rule.Package
+		switch {
+		case rule.Substring && line != "" && strings.Contains(line, name),
+			!rule.Substring && (pkg == name || dependency == name),
+			rule.Substring && line == "" && (strings.Contains(pkg, name) || strings.Contains(dependency, name)):
+			return name
+		}
+	}
+	return ""
+}

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package python
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"path"
+	"slices"
+	"strings"
+
+	"firn.dev/firn/internal/imagecheck/layer"
+	"firn.dev/firn/internal/imagecheck/pep440"
+	"firn.dev/firn/internal/imagecheck/pep508"
+)
+
+// dist is one distribution as it lies in a directory of sys.path, usable or not.
+type dist struct {
+	dir      string // of sys.path
+	path     string // metadata directory or flat file
+	kind     string // dist-info, egg-info, egg-link, egg
+	entry    string // name in dir
+	layer    int
+	isFile   bool
+	onPath   bool // an .egg that is itself a directory of sys.path
+	hasMeta  bool
+	bom      bool
+	notUTF8  bool
+	tooLong  bool
+	meta     fields
+	requires []field
+	extras   []string // of requires.txt
+	tags     []string
+	wheel    bool
+	name     string // canonical, from the metadata
+	version  pep440.Version
+	pkg      Package
+}
+
+// nameVersion gives what the directory's own name says: "x-1.0.dist-info" is x and 1.0.
+func (d *dist) nameVersion() (name, version string) {
+	stem := strings.TrimSuffix(d.entry, path.Ext(d.entry))
+	name, version, _ = strings.Cut(stem, "-")
+	if d.kind != "dist-info" {
+		version, _, _ = strings.Cut(version, "-py")
+	}
+	return name, version
+}
+
+// inventory finds what is installed in an environment: the first directory of sys.path wins.
+func (f *finder) inventory(e *Environment) {
+	seenPath := map[string]bool{}
+	for _, dir := range e.SysPath {
+		for _, d := range f.distributions(dir, e) {
+			if !seenPath[d.path] {
+				seenPath[d.path] = true
+				e.dists = append(e.dists, d)
+			}
+		}
+	}
+	for _, d := range e.dists {
+		f.count(e, d)
+	}
+	slices.SortFunc(e.Packages, func(a, b Package) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(e.NotCounted, func(a, b NotCounted) int { return cmp.Compare(a.Path, b.Path) })
+	if pip, ok := e.Installed("pip"); ok {
+		e.Pip.Version = &pip.Version
+	}
+}
+
+// count books a distribution as installed, or why it is not.
+func (f *finder) count(e *Environment, d *dist) {
+	out := NotCounted{Path: d.path, Name: optional(d.pkg.RawName), Version: optional(d.pkg.Version)}
+	first := e.byName[d.name]
+	switch {
+	case d.name == "" || d.pkg.Version == "":
+		out.Reason = "invalid"
+	case first != nil && first.dir == d.dir:
+		out.Reason = "duplicate"
+	case first != nil:
+		out.Reason = "shadowed"
+	default:
+		e.byName[d.name] = d
+		e.Packages = append(e.Packages, d.pkg)
+		return
+	}
+	e.NotCounted = append(e.NotCounted, out)
+}
+
+// distributions lists what lies in one directory, in the order in which pip looks: metadata, eggs, links.
+func (f *finder) distributions(dir string, e *Environment) []*dist {
+	var infos, eggs, links []*dist
+	if strings.HasSuffix(dir, ".egg") {
+		if d := f.load(path.Dir(dir), path.Base(dir), path.Join(dir, "EGG-INFO"), "egg"); d != nil {
+			d.onPath = true
+			infos = append(infos, d)
+		}
+	}
+	for _, name := range f.tree.Children(dir) {
+		full := path.Join(dir, name)
+		switch path.Ext(name) {
+		case ".dist-info", ".egg-info":
+			if strings.HasPrefix(name, "~") {
+				e.NotCounted = append(e.NotCounted, NotCounted{Path: full, Reason: "orphan"})
+				continue
+			}
+			if d := f.load(dir, name, full, path.Ext(name)[1:]); d != nil {
+				infos = append(infos, d)
+			}
+		case ".egg":
+			if d := f.load(dir, name, path.Join(full, "EGG-INFO"), "egg"); d != nil && !slices.Contains(e.SysPath, full) {
+				eggs = append(eggs, d)
+			}
+		case ".egg-link":
+			if d := f.followLink(dir, name); d != nil {
+				links = append(links, d)
+			}
+		}
+	}
+	return slices.Concat(infos, eggs, links)
+}
+
+// followLink reads the project an .egg-link names, nil when it is not there.
+func (f *finder) followLink(dir, name string) *dist {
+	body, _ := f.tree.Body(path.Join(dir, name))
+	target, _, _ := strings.Cut(string(body), "\n")
+	target = strings.TrimSpace(target)
+	if !strings.HasPrefix(target, "/") {
+		return nil
+	}
+	want := pep508.Canonical(strings.TrimSuffix(name, ".egg-link"))
+	for _, child := range f.tree.Children(target) {
+		if stem, ok := strings.CutSuffix(child, ".egg-info"); ok && pep508.Canonical(stem) == want {
+			d := f.load(dir, child, path.Join(target, child), "egg-link")
+			if d != nil {
+				d.pkg.Editable = true
+			}
+			return d
+		}
+	}
+	return nil
+}
+
+// load reads the metadata at a path, nil when nothing is there.
+func (f *finder) load(dir, entry, at, kind string) *dist {
+	_, n, err := f.tree.Resolve(at)
+	if err != nil || n.Type != layer.File && n.Type != layer.Dir {
+		return nil
+	}
+	d := &dist{dir: dir, path: at, kind: kind, entry: entry, layer: n.Layer, isFile: n.Type == layer.File}
+	file := at
+	if !d.isFile {
+		file = path.Join(at, "PKG-INFO")
+		if kind == "dist-info" {
+			file = path.Join(at, "METADATA")
+		}
+	}
+	if _, n, err := f.tree.Resolve(file); err == nil && n.Has(layer.HasBody) && (!d.isFile || kind != "dist-info") {
+		d.hasMeta, d.layer = true, n.Layer
+		d.notUTF8, d.tooLong = n.Has(layer.NotUTF8), n.Has(layer.TooLong)
+		d.bom = bytes.HasPrefix(n.Body, []byte("\xef\xbb\xbf"))
+		d.meta = parseHeader(n.Body, false)
+	}
+	d.requires = d.meta.all("Requires-Dist")
+	if body, ok := f.tree.Body(path.Join(at, "requires.txt")); ok && kind != "dist-info" && len(d.requires) == 0 {
+		d.requires = requiresTxt(body)
+	}
+	f.describe(d)
+	return d
+}
+
+// describe fills what the report says of a distribution.
+func (f *finder) describe(d *dist) {
+	name := d.meta.first("Name")
+	d.name = pep508.Canonical(name)
+	d.pkg = Package{Name: d.name, RawName: name, Version: d.meta.first("Version"), Path: d.path, Type: d.kind}
+	d.version = pep440.ParseLegacy(d.pkg.Version)
+	d.pkg.Layer, d.pkg.Owner = f.in.LayerOf(d.layer)
+	if body, ok := f.tree.Body(path.Join(d.path, "INSTALLER")); ok {
+		d.pkg.Installer = optional(strings.TrimSpace(string(body)))
+	}
+	if deb, ok := f.debs[d.path]; ok {
+		d.pkg.Deb = &deb
+	}
+	var direct struct {
+		DirInfo struct {
+			Editable bool `json:"editable"`
+		} `json:"dir_info"`
+	}
+	if body, ok := f.tree.Body(path.Join(d.path, "direct_url.json")); ok && json.Unmarshal(body, &direct) == nil {
+		d.pkg.Editable = direct.DirInfo.Editable
+	}
+	if body, ok := f.tree.Body(path.Join(d.path, "WHEEL")); ok {
+		d.wheel = true
+		for _, tag := range parseHeader(body, false).all("Tag") {
+			d.tags = append(d.tags, strings.TrimSpace(tag.value))
+		}
+	}
+	for _, extra := range d.meta.all("Provides-Extra") {
+		d.extras = append(d.extras, pep508.Canonical(strings.TrimSpace(extra.value)))
+	}
+}

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package python
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"firn.dev/firn/internal/imagecheck/pep440"
+	"firn.dev/firn/internal/imagecheck/pep508"
+)
+
+// finding is a problem on its way into the report.
+type finding struct {
+	Problem
+	line string // of pip check
+	req  pep508.Requirement
+}
+
+// pipRules says how one pip on one Python reads metadata. The facts were measured with pips from 22.3 to 26.3.
+type pipRules struct {
+	packaging string
+	specifier pep440.Rules
+	version   pep440.Version
+	importlib bool // else the pkg_resources backend
+}
+
+// newestPip stands for the pip of an environment that has none.
+const newestPip = "26.3"
+
+func (e *Environment) pipRules() pipRules {
+	text := newestPip
+	if e.Pip.Version != nil {
+		text = *e.Pip.Version
+	}
+	r := pipRules{version: pep440.ParseLegacy(text), packaging: "26.2", specifier: pep440.RulesRanges}
+	for _, step := range []struct {
+		below, packaging string
+		rules            pep440.Rules
+	}{
+		{"24.1.dev0", "21.3", pep440.RulesLegacy}, {"25.0.dev0", "24.1", pep440.RulesClassic},
+		{"25.1.dev0", "24.2", pep440.RulesClassic}, {"26.0.dev0", "25.0", pep440.RulesClassic},
+		{"26.1.dev0", "26.0", pep440.RulesClassic},
+	} {
+		if !r.from(step.below) {
+			r.packaging, r.specifier = step.packaging, step.rules
+			break
+		}
+	}
+	minor, _ := strconv.Atoi(e.minor[strings.IndexByte(e.minor, '.')+1:])
+	r.importlib = minor >= 11 && r.from("22.3")
+	return r
+}
+
+// from tells whether this pip is of a release or a later one.
+func (r pipRules) from(release string) bool {
+	bound, err := pep440.Parse(release)
+	return err == nil && r.version.Compare(bound) >= 0
+}
+
+// fate is what pip makes of one distribution.
+type fate int
+
+const (
+	installed fate = iota
+	absent         // as if it were not there
+	dropped        // not installed for the others, a warning and exit 1
+	dies           // pip ends with a traceback
+)
+
+// pipDist is a distribution as pip sees it.
+type pipDist struct {
+	*dist
+	name    string
+	version pep440.Version
+	reqs    []pep508.Requirement
+}
+
+// pipResult is the pip column.
+type pipResult struct {
+	lines    []string
+	exit     int
+	problems []finding
+}
+
+// pipCheck answers as `pip check` of this environment does.
+func (e *Environment) pipCheck() pipResult {
+	rules := e.pipRules()
+	e.Pip.Rules = rules.packaging
+	env := e.markerEnvironment()
+	var order []*pipDist
+	byName := map[string]*pipDist{}
+	seen := map[string]bool{}
+	result := pipResult{lines: []string{}}
+	for _, d := range e.dists {
+		p := &pipDist{dist: d}
+		what := e.read(p, rules, env)
+		if what == absent || seen[p.name] {
+			continue
+		}
+		seen[p.name] = true
+		switch what {
+		case dies:
+			e.deadPip = d.path
+			return pipResult{lines: []string{}, exit: 2}
+		case dropped:
+			result.exit = 1
+			result.problems = append(result.problems, droppedProblem(d))
+		default:
+			order = append(order, p)
+			byName[p.name] = p
+		}
+	}
+	for _, p := range order {
+		result.check(p, byName, rules)
+	}
+	if rules.from("24.2") {
+		result.platforms(order, e)
+	}
+	for _, f := range result.problems {
+		if f.line != "" {
+			result.lines, result.exit = append(result.lines, f.line), 1
+		}
+	}
+	slices.Sort(result.lines)
+	return result
+}
+
+func droppedProblem(d *dist) finding {
+	return finding{Problem: Problem{
+		Kind: "invalid_metadata", Columns: []string{columnPip}, Package: cmpName(d), Version: optional(d.pkg.Version), Path: d.path, Why: []Hop{},
+	}}
+}
+
+// cmpName gives the best name there is for a distribution that may not have one.
+func cmpName(d *dist) string {
+	if d.name != "" {
+		return d.name
+	}
+	name, _ := d.nameVersion()
+	return pep508.Canonical(name)
+}
+
+// read decides the fate of a distribution and fills name, version and requirements.
+func (e *Environment) read(p *pipDist, r pipRules, env pep508.Environment) fate {
+	d := p.dist
+	dirName, dirVersion := d.nameVersion()
+	p.name = pep508.Canonical(dirName)
+	if d.kind == "egg" || p.name == "" {
+		p.name = d.name
+	}
+	if what := r.readable(d); what != installed {
+		return what
+	}
+	text := dirVersion
+	if r.importlib && (!r.from("24.2") || d.kind != "dist-info") || text == "" {
+		text = d.meta.first("Version")
+	}
+	if r.importlib && d.bom {
+		text = dirVersion
+	}
+	if text == "" {
+		switch {
+		case !r.importlib, r.from("25.3"):
+			return dropped
+		default:
+			return dies
+		}
+	}
+	p.version = pep440.ParseLegacy(text).Normal()
+	if p.version.IsLegacy() && r.from("24.1") {
+		return dropped
+	}
+	if r.importlib && d.bom {
+		return installed
+	}
+	return p.parse(r, env)
+}
+
+// readable decides by the state of the metadata alone.
+func (r pipRules) readable(d *dist) fate {
+	flatDistInfo := d.isFile && d.kind == "dist-info"
+	switch {
+	case d.kind == "egg" && r.skipsEgg(d):
+		return absent
+	case r.importlib && d.notUTF8 && r.from("24.2"), !r.importlib && d.notUTF8 && !r.from("24.2"):
+		return dropped
+	case d.notUTF8:
+		return dies
+	case r.importlib && (!d.hasMeta || d.bom):
+		if r.from("24.2") {
+			return installed
+		}
+		return absent
+	case flatDistInfo && !r.from("23.0.2"):
+		return dies
+	case !d.hasMeta:
+		return absent
+	case r.importlib && !r.from("24.2") && d.meta.first("Name") == "":
+		return absent
+	}
+	return installed
+}
+
+// skipsEgg tells whether this pip does not look at an .egg directory that lies in a directory of sys.path.
+func (r pipRules) skipsEgg(d *dist) bool {
+	return !d.onPath && (!r.importlib || r.from("25.1"))
+}
+
+// parse reads the requirements that hold without an extra.
+func (p *pipDist) parse(r pipRules, env pep508.Environment) fate {
+	for _, one := range p.requires {
+		text := strings.TrimSpace(one.value)
+		if one.folded() {
+			if !r.importlib || r.from("24.1") {
+				return dropped
+			}
+			text = unfold(text)
+		}
+		req, err := pep508.Parse(text, r.specifier)
+		if err != nil {
+			return dropped
+		}
+		if req.Marker != nil {
+			truth, err := req.Marker.Evaluate(env, "")
+			if err != nil {
+				return dropped
+			}
+			if truth == pep508.False {
+				continue
+			}
+		}
+		p.reqs = append(p.reqs, req)
+	}
+	return installed
+}
+
+// check compares the requirements of one distribution with what is installed.
+func (r *pipResult) check(p *pipDist, byName map[string]*pipDist, rules pipRules) {
+	for _, req := range p.reqs {
+		dependency := pep508.Canonical(req.Name)
+		text, version := req.String(), p.version.String()
+		problem := Problem{
+			Columns: []string{columnPip}, Package: p.name, Version: &version, Requirement: &text, Dependency: &dependency, Path: p.path, Why: []Hop{},
+		}
+		other := byName[dependency]
+		if other == nil {
+			problem.Kind = "missing"
+			line := fmt.Sprintf("%s %s requires %s, which is not installed.", p.name, version, req.Name)
+			r.problems = append(r.problems, finding{Problem: problem, line: line, req: req})
+			continue
+		}
+		if !req.Specifier.Contains(other.version, rules.specifier) {
+			have := other.version.String()
+			problem.Kind, problem.Installed = "conflict", &have
+			line := fmt.Sprintf("%s %s has requirement %s, but you have %s %s.", p.name, version, text, dependency, have)
+			r.problems = append(r.problems, finding{Problem: problem, line: line, req: req})
+		}
+	}
+}
+
+// platforms reports wheels that do not fit the interpreter.
+func (r *pipResult) platforms(order []*pipDist, e *Environment) {
+	for _, p := range order {
+		if !p.wheel || e.supportsAny(p.tags) {
+			continue
+		}
+		version := p.version.String()
+		r.problems = append(r.problems, finding{
+			Problem: Problem{Kind: "unsupported_tag", Columns: []string{columnPip}, Package: p.name, Version: &version, Path: p.path, Why: []Hop{}},
+			line:    fmt.Sprintf("%s %s is not supported on this platform", p.pkg.RawName, version),
+		})
+	}
+}
+
+// unfold joins the lines of a wrapped value.
+func unfold(text string) string { return strings.Join(strings.Fields(text), " ") }

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package imagecheck
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"hash"
+	"io"
+	"runtime"
+	"slices"
+	"sync"
+
+	"firn.dev/firn/internal/errs"
+	"firn.dev/firn/internal/imagecheck/layer"
+	"firn.dev/firn/internal/imagecheck/python"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/errgroup"
+)
+
+// read fills everything that the checks ask: configuration, merged file system, account, python environments.
+func (c *checker) read(ctx context.Context, img v1.Image) error {
+	if err := c.readConfig(img); err != nil {
+		return err
+	}
+	if c.wrongPlatform() {
+		return nil
+	}
+	scans, err := c.readLayers(ctx, img)
+	if err != nil {
+		return err
+	}
+	c.describeLayers(scans)
+	c.findBase()
+	c.tree = layer.Merge(scans)
+	c.account = c.findAccount()
+	c.envs = python.Inspect(c.tree, python.Input{
+		Env: c.config.env(), Path: c.config.searchPath(), Home: c.account.home, Ignore: c.opts.Policy.ignore,
+		Required: canonicalNames(c.required), LayerOf: c.layerOf,
+	})
+	return nil
+}
+
+func (c *checker) describeLayers(scans []*layer.Scan) {
+	total, known := int64(0), true
+	for i, s := range scans {
+		if s.UnpackedSize < 0 {
+			known = false
+			continue
+		}
+		c.report.Image.Layers[i].UnpackedSize = &s.UnpackedSize
+		total += s.UnpackedSize
+	}
+	if known {
+		c.report.Image.UnpackedSize = &total
+	}
+	c.report.Image.Verified = true
+}
+
+// layerOf names a layer for the python inventory.
+func (c *checker) layerOf(index int) (diffID, owner string) {
+	if index < 0 || index >= len(c.report.Image.Layers) {
+		return "", "unknown"
+	}
+	l := c.report.Image.Layers[index]
+	return l.DiffID, l.Owner
+}
+
+// workersMax bounds the layers that are inflated at once: each needs its window and buffers.
+const workersMax = 8
+
+// reader reads the layers of a v1.Image, several at once.
+type reader struct {
+	c      *checker
+	limits layer.Limits
+	layers []v1.Layer
+	scans  []*layer.Scan
+	cached []bool
+	mu     sync.Mutex
+	done   int
+}
+
+func (c *checker) readLayers(ctx context.Context, img v1.Image) ([]*layer.Scan, error) {
+	ids := c.config.RootFS.DiffIDs
+	limits := layer.Limits{MaxUnpacked: c.opts.MaxUnpacked, Budget: layer.NewBudget()}
+	c.report.Timing.LayersTotal = len(ids)
+	r := &reader{c: c, limits: limits}
+	if c.opts.Layers != nil {
+		var err error
+		r.scans, r.cached, err = c.opts.Layers.ScanLayers(ctx, ids, limits, c.opts.Cache)
+		if err != nil {
+			return nil, err
+		}
+	} else if err := r.readAll(ctx, img); err != nil {
+		return nil, err
+	}
+	for i, cached := range r.cached {
+		c.report.Image.Layers[i].Cached = cached
+		if cached {
+			c.report.Timing.LayersCached++
+		}
+	}
+	return r.scans, nil
+}
+
+// readAll reads every distinct layer once, the largest first, because the largest decides how long it takes.
+func (r *reader) readAll(ctx context.Context, img v1.Image) error {
+	ids := r.c.config.RootFS.DiffIDs
+	var err error
+	if r.layers, err = img.Layers(); err != nil {
+		return foreign(err, "layers of image %s", r.c.opts.Ref)
+	}
+	if len(r.layers) != len(ids) {
+		return errs.New(errs.Corrupt, "image %s has %d layers, its configuration lists %d", r.c.opts.Ref, len(r.layers), len(ids))
+	}
+	r.scans, r.cached = make([]*layer.Scan, len(ids)), make([]bool, len(ids))
+	order := make([]int, 0, len(ids))
+	for i, l := range r.c.report.Image.Layers {
+		first := slices.IndexFunc(r.c.report.Image.Layers, func(o LayerInfo) bool {
+			return o.DiffID == l.DiffID && (o.Digest == nil || l.Digest == nil || *o.Digest == *l.Digest)
+		})
+		if first == i {
+			order = append(order, i)
+		}
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return int(r.size(b)>>10) - int(r.size(a)>>10) })
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(max(1, min(runtime.NumCPU(), workersMax)))
+	for _, i := range order {
+		group.Go(func() error { return r.readOne(ctx, i) })
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	for i := range r.scans {
+		if r.scans[i] == nil {
+			first := slices.Index(ids, ids[i])
+			r.scans[i], r.cached[i] = r.scans[first], r.cached[first]
+		}
+	}
+	return nil
+}
+
+func (r *reader) size(i int) int64 {
+	if s := r.c.report.Image.Layers[i].Size; s != nil {
+		return *s
+	}
+	return 0
+}
+
+func (r *reader) readOne(ctx context.Context, i int) error {
+	info := r.c.report.Image.Layers[i]
+	cache := r.c.opts.Cache
+	if info.Digest != nil {
+		if id, ok := cache.DiffIDOf(*info.Digest); ok && id == info.DiffID {
+			if s, ok := cache.Get(id, layer.FromTar); ok {
+				r.keep(i, s, true, 0)
+				return nil
+			}
+		}
+	}
+	stored, err := r.layers[i].Compressed()
+	if err != nil {
+		return &layer.Failure{DiffID: info.DiffID, Err: absent(err, info)}
+	}
+	defer stored.Close()
+	sum := &summed{r: stored, hash: sha256.New()}
+	s, err := layer.Read(ctx, info.DiffID, sum, r.limits)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(io.Discard, sum); err != nil {
+		return &layer.Failure{DiffID: info.DiffID, Err: foreign(err, "layer %s", info.DiffID)}
+	}
+	if info.Digest != nil {
+		if got := sum.digest(); got != *info.Digest {
+			return &layer.Failure{DiffID: info.DiffID, Err: errs.New(errs.Corrupt, "blob %s of layer %s has digest %s", *info.Digest, info.DiffID, got)}
+		}
+		// A cache that cannot be written to only makes the next run slower.
+		if cache.Put(s, layer.FromTar) == nil {
+			_ = cache.Learn(*info.Digest, info.DiffID)
+		}
+	}
+	r.keep(i, s, false, sum.n)
+	return nil
+}
+
+// absent tells a layer that was never distributed from one that got lost.
+func absent(err error, info LayerInfo) error {
+	if info.MediaType != nil && slices.Contains(foreignMedia, *info.MediaType) {
+		return errs.New(errs.Unsupported, "layer %s is of type %s and not stored here", info.DiffID, *info.MediaType)
+	}
+	return foreign(err, "layer %s", info.DiffID)
+}
+
+var foreignMedia = []string{
+	"application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", "application/vnd.docker.image.rootfs.foreign.diff.tar",
+	"application/vnd.oci.image.layer.nondistributable.v1.tar", "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+	"application/vnd.oci.image.layer.nondistributable.v1.tar+zstd",
+}
+
+func (r *reader) keep(i int, s *layer.Scan, cached bool, read int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.scans[i], r.cached[i] = s, cached
+	r.done++
+	r.c.report.Timing.ReadBytes += read
+	if r.c.opts.Progress != nil {
+		r.c.opts.Progress(Progress{Layer: i, DiffID: s.DiffID, Cached: cached, Done: r.done, Total: len(r.scans)})
+	}
+}
+
+// summed hashes and counts what is read through it.
+type summed struct {
+	r    io.Reader
+	hash hash.Hash
+	n    int64
+}
+
+// Read implements io.Reader.
+func (s *summed) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p)
+	s.hash.Write(p[:n])
+	s.n += int64(n)
+	return n, err
+}
+
+func (s *summed) digest() string { return "sha256:" + hex.EncodeToString(s.hash.Sum(nil)) }
