@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+)
+
+// writer gives the one writing connection of a SQLite file to one call after the other, and commits them in groups: calls
+// that wait while another runs go into its transaction, each inside a savepoint of its own, and one commit (one fsync)
+// answers them all. Nobody is answered before the commit, also not the calls that failed, because what they saw of the
+// others was not certain until then.
+//
+// Each call runs on its own goroutine; the writer only passes the turn. So a panic ends up where it belongs, and takes
+// nothing with it but its savepoint.
+type writer struct {
+	db    *sql.DB
+	file  string
+	link  *link      // nil after it broke
+	queue chan *call // unbuffered: a call is in line until the writer receives it
+	quit  chan struct{}
+	done  chan struct{}
+}
+
+// call is one Update.
+type call struct {
+	turn   chan *link  // the call may run now
+	ran    chan effect // it has run
+	answer chan error  // it is over: the error of the commit or nil; what fn said is known to the caller
+}
+
+// effect is what one attempt of a call leaves behind.
+type effect int
+
+const (
+	keep   effect = iota // its writes are to be committed
+	revert               // its writes are to be rolled back
+	gone                 // so are these, and nobody waits for an answer: fn panicked
+)
+
+// maxGroup bounds how long the first call of a group waits for the last one.
+const maxGroup = 256
+
+func startWriter(db *sql.DB, file string) *writer {
+	w := &writer{db: db, file: file, queue: make(chan *call), quit: make(chan struct{}), done: make(chan struct{})}
+	go w.loop()
+	return w
+}
+
+// stop ends the writer. No call is in line any more.
+func (w *writer) stop() {
+	close(w.quit)
+	<-w.done
+}
+
+// update runs one call from the caller's side.
+func (w *writer) update(ctx context.Context, fn body) error {
+	c := &call{turn: make(chan *link), ran: make(chan effect), answer: make(chan error, 1)}
+	select {
+	case w.queue <- c:
+	case <-ctx.Done():
+		return foldSQLite(ctx.Err(), w.file)
+	}
+	var result error
+	for {
+		select {
+		case l := <-c.turn:
+			result = c.attempt(l, fn)
+		case err := <-c.answer:
+			if err != nil {
+				return err
+			}
+			return result
+		}
+	}
+}
+
+// attempt runs fn and hands the turn back however fn is left.
+func (c *call) attempt(l *link, fn body) error {
+	e := gone
+	defer func() { c.ran <- e }()
+	said, failed := fn(l)
+	switch {
+	case said != nil:
+		e = revert
+		return said
+	case failed != nil:
+		e = revert
+		return failed
+	}
+	e = keep
+	return nil
+}
+
+func (w *writer) loop() {
+	defer close(w.done)
+	for {
+		select {
+		case c := <-w.queue:
+			w.group(c)
+		case <-w.quit:
+			return
+		}
+	}
+}
+
+// group runs a call and those in line behind it in one transaction. When that transaction fails as a whole (the disk is
+// full, say), each call gets another attempt in a transaction of its own, so that only those fail which have a reason to.
+func (w *writer) group(first *call) {
+	calls, err := w.transaction(first, maxGroup)
+	for _, c := range calls {
+		again := err
+		if err != nil && len(calls) > 1 {
+			_, again = w.transaction(c, 1)
+		}
+		c.answer <- again
+	}
+}
+
+// transaction runs first, and while that is going on lets in whoever stands in line, up to limit calls. It gives the calls
+// that wait for an answer, and the error that hit all of them.
+func (w *writer) transaction(first *call, limit int) (calls []*call, err error) {
+	if err := w.begin(); err != nil {
+		return []*call{first}, err
+	}
+	defer func() {
+		if err != nil {
+			w.rollback()
+		}
+	}()
+	// The first call needs no savepoint: nothing is lost when it takes the whole transaction with it.
+	switch w.pass(first) {
+	case revert:
+		w.rollback()
+		return []*call{first}, nil
+	case gone:
+		w.rollback()
+		return nil, nil
+	}
+	calls = append(calls, first)
+	for len(calls) < limit {
+		select {
+		case c := <-w.queue:
+			e, err := w.within(c)
+			if e != gone {
+				calls = append(calls, c)
+			}
+			if err != nil {
+				return calls, err
+			}
+			continue
+		default:
+		}
+		break
+	}
+	return calls, w.link.run("COMMIT")
+}
+
+// pass gives the turn to a call and takes it back.
+func (w *writer) pass(c *call) effect {
+	c.turn <- w.link
+	return <-c.ran
+}
+
+// within runs a call inside a savepoint. An error means that the transaction around it is broken.
+func (w *writer) within(c *call) (effect, error) {
+	if err := w.link.run("SAVEPOINT inner"); err != nil {
+		return revert, err
+	}
+	e := w.pass(c)
+	if e != keep {
+		if err := w.link.run("ROLLBACK TO inner"); err != nil {
+			return e, err
+		}
+	}
+	return e, w.link.run("RELEASE inner")
+}
+
+func (w *writer) begin() error {
+	if w.link == nil {
+		l, err := newLink(w.db, w.file)
+		if err != nil {
+			return err
+		}
+		w.link = l
+	}
+	if err := w.link.run("BEGIN IMMEDIATE"); err != nil {
+		w.link = w.link.drop()
+		return err
+	}
+	return nil
+}
+
+// rollback ends a transaction without a trace. Some errors have ended it before; then the connection is not trusted again.
+func (w *writer) rollback() {
+	if w.link.run("ROLLBACK") != nil {
+		w.link = w.link.drop()
+	}
+}
