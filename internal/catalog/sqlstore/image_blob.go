@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sqlstore
+
+import (
+	"iter"
+
+	"firn.dev/firn/internal/catalog"
+	"firn.dev/firn/internal/errs"
+)
+
+const blobColumns = `blob.digest, blob.size, blob.key, blob.body, blob.diff_id, blob.leased, blob.created`
+
+func readBlob(scan scan) (*catalog.Blob, error) {
+	b := &catalog.Blob{}
+	return b, scan(&b.Digest, &b.Size, &b.Key, &b.Body, &b.DiffID, stamp{&b.Leased}, stamp{&b.Created})
+}
+
+// PutBlob implements catalog.Blobs.
+func (t *tx) PutBlob(b *catalog.Blob) (*catalog.Blob, error) {
+	if err := t.writable(); err != nil {
+		return nil, err
+	}
+	kept, _, err := one(t, readBlob, `INSERT INTO blob (digest, size, key, body, diff_id, leased, created) VALUES ($1, $2, $3, $4, $5, $6, $6)
+		ON CONFLICT (digest) DO UPDATE SET leased = excluded.leased
+		RETURNING `+blobColumns, b.Digest, b.Size, b.Key, b.Body, b.DiffID, micros(t.now))
+	return kept, err
+}
+
+// Blob implements catalog.Blobs.
+func (t *tx) Blob(digest string) (*catalog.Blob, error) {
+	b, found, err := one(t, readBlob, `SELECT `+blobColumns+` FROM blob WHERE digest = $1`, digest)
+	if err == nil && !found {
+		return nil, errs.New(errs.NotFound, "blob %s does not exist", digest)
+	}
+	return b, err
+}
+
+// SetDiffID implements catalog.Blobs.
+func (t *tx) SetDiffID(digest, diffID string) error {
+	n, err := t.exec(`UPDATE blob SET diff_id = $2 WHERE digest = $1`, digest, diffID)
+	if err == nil && n == 0 {
+		return errs.New(errs.NotFound, "blob %s does not exist", digest)
+	}
+	return err
+}
+
+// LinkBlob implements catalog.Blobs.
+func (t *tx) LinkBlob(repository catalog.ID, image, digest string) error {
+	if err := t.hasRepository(repository); err != nil {
+		return err
+	}
+	n, err := t.exec(`UPDATE blob SET leased = $2 WHERE digest = $1`, digest, micros(t.now))
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return errs.New(errs.NotFound, "blob %s does not exist", digest)
+	}
+	_, err = t.exec(`INSERT INTO image_blob (repository, image, digest) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`, repository, image, digest)
+	return err
+}
+
+// hasRepository tells whether the repository of an image is there: a foreign key that fails would doom the transaction.
+func (t *tx) hasRepository(repository catalog.ID) error {
+	o, err := t.ObjectByID(repository)
+	if err == nil && o.Kind != catalog.KindImageRepository || errs.Is(err, errs.NotFound) {
+		return errs.New(errs.NotFound, "there is no image repository with id %s any more", repository)
+	}
+	return err
+}
+
+// LinkedBlob implements catalog.Blobs.
+func (t *tx) LinkedBlob(repository catalog.ID, image, digest string) (*catalog.Blob, error) {
+	b, found, err := one(t, readBlob, `SELECT `+blobColumns+` FROM image_blob JOIN blob ON blob.digest = image_blob.digest
+		WHERE image_blob.repository = $1 AND image_blob.image = $2 AND image_blob.digest = $3`, repository, image, digest)
+	if err == nil && !found {
+		return nil, errs.New(errs.NotFound, "image %s has no blob %s", image, digest)
+	}
+	return b, err
+}
+
+// UnlinkBlob implements catalog.Blobs.
+func (t *tx) UnlinkBlob(repository catalog.ID, image, digest string) error {
+	needs, found, err := one(t, readText, `SELECT manifest FROM manifest_ref
+		WHERE repository = $1 AND image = $2 AND digest = $3 AND kind = 'blob' ORDER BY manifest LIMIT 1`, repository, image, digest)
+	if err != nil {
+		return err
+	}
+	if found {
+		return errs.New(errs.Refused, "blob %s is needed by manifest %s of image %s: delete that first", digest, needs, image)
+	}
+	n, err := t.exec(`DELETE FROM image_blob WHERE repository = $1 AND image = $2 AND digest = $3`, repository, image, digest)
+	if err == nil && n == 0 {
+		return errs.New(errs.NotFound, "image %s has no blob %s", image, digest)
+	}
+	return err
+}
+
+// BlobRepositories implements catalog.Blobs.
+func (t *tx) BlobRepositories(digest string) iter.Seq2[catalog.ID, error] {
+	return list(t, readID,
+		`SELECT DISTINCT repository FROM image_blob WHERE digest = $1 ORDER BY repository`, digest)
+}

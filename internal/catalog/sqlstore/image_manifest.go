@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sqlstore
+
+import (
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+
+	"firn.dev/firn/internal/catalog"
+	"firn.dev/firn/internal/errs"
+)
+
+// What a manifest_ref points to.
+const (
+	refBlob  = "blob"
+	refChild = "child"
+)
+
+const manifestColumns columns = `repository, image, digest, media_type, artifact_type, subject, annotations, body, blobs, children, pushed_by, created`
+
+func readManifest(scan scan) (*catalog.Manifest, error) {
+	m := &catalog.Manifest{}
+	err := scan(&m.Repository, &m.Image, &m.Digest, &m.MediaType, &m.ArtifactType, &m.Subject, documentColumn{&m.Annotations}, &m.Body,
+		documentColumn{&m.Blobs}, documentColumn{&m.Children}, &m.PushedBy, stamp{&m.Created})
+	return m, err
+}
+
+// PutManifest implements catalog.Manifests.
+func (t *tx) PutManifest(m *catalog.Manifest) error {
+	if err := t.hasRepository(m.Repository); err != nil {
+		return err
+	}
+	stored, err := t.Manifest(m.Repository, m.Image, m.Digest)
+	if err == nil {
+		m.Created = stored.Created
+		return nil
+	}
+	if !errs.Is(err, errs.NotFound) {
+		return err
+	}
+	if err := t.holdsAll(m); err != nil {
+		return err
+	}
+	if err := t.addManifest(m); err != nil {
+		return err
+	}
+	if err := t.addRefs(m, refBlob, m.Blobs); err != nil {
+		return err
+	}
+	return t.addRefs(m, refChild, m.Children)
+}
+
+// addManifest adds the row of a manifest.
+func (t *tx) addManifest(m *catalog.Manifest) error {
+	args := []any{m.Repository, m.Image, m.Digest, m.MediaType, m.ArtifactType, m.Subject}
+	annotations, err := document(m.Annotations)
+	if err != nil {
+		return err
+	}
+	args = append(args, annotations, m.Body)
+	for _, digests := range [][]string{m.Blobs, m.Children} {
+		text, err := document(digests)
+		if err != nil {
+			return err
+		}
+		args = append(args, text)
+	}
+	m.Created = t.now
+	_, err = t.exec(`INSERT INTO manifest (`+string(manifestColumns)+`) VALUES (`+manifestColumns.places()+`)`, append(args, m.PushedBy, micros(t.now))...)
+	return err
+}
+
+// holdsAll tells whether the image holds what the manifest names.
+func (t *tx) holdsAll(m *catalog.Manifest) error {
+	for _, digest := range m.Blobs {
+		_, found, err := one(t, readText, `SELECT digest FROM image_blob WHERE repository = $1 AND image = $2 AND digest = $3`, m.Repository, m.Image, digest)
+		if err != nil {
+			return err
+		}
+		if !found {
+			return errs.New(errs.NotFound, "image %s has no blob %s, which the manifest names: push it first", m.Image, digest)
+		}
+	}
+	for _, digest := range m.Children {
+		_, found, err := one(t, readText, `SELECT digest FROM manifest WHERE repository = $1 AND image = $2 AND digest = $3`, m.Repository, m.Image, digest)
+		if err != nil {
+			return err
+		}
+		if !found {
+			return errs.New(errs.NotFound, "image %s has no manifest %s, which the index names: push it first", m.Image, digest)
+		}
+	}
+	return nil
+}
+
+// addRefs adds the references of a manifest; a layer may occur twice.
+func (t *tx) addRefs(m *catalog.Manifest, kind string, digests []string) error {
+	for _, digest := range digests {
+		_, err := t.exec(`INSERT INTO manifest_ref (repository, image, manifest, kind, digest) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`,
+			m.Repository, m.Image, m.Digest, kind, digest)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Manifest implements catalog.Manifests.
+func (t *tx) Manifest(repository catalog.ID, image, digest string) (*catalog.Manifest, error) {
+	m, found, err := one(t, readManifest, `SELECT `+string(manifestColumns)+` FROM manifest WHERE repository = $1 AND image = $2 AND digest = $3`, repository, image, digest)
+	if err == nil && !found {
+		return nil, errs.New(errs.NotFound, "image %s has no manifest %s", image, digest)
+	}
+	return m, err
+}
+
+// DeleteManifest implements catalog.Manifests.
+func (t *tx) DeleteManifest(repository catalog.ID, image, digest string) error {
+	if _, err := t.Manifest(repository, image, digest); err != nil {
+		return err
+	}
+	holders, err := t.ManifestHolders(repository, image, digest)
+	if err != nil {
+		return err
+	}
+	for index, err := range list(t, readText, `SELECT manifest FROM manifest_ref
+		WHERE repository = $1 AND image = $2 AND digest = $3 AND kind = 'child' ORDER BY manifest`, repository, image, digest) {
+		if err != nil {
+			return err
+		}
+		holders = append(holders, "index "+index)
+	}
+	if len(holders) > 0 {
+		return errs.New(errs.Refused, "manifest %s of image %s is in use by %s", digest, image, strings.Join(holders, ", "))
+	}
+	_, err = t.exec(`DELETE FROM manifest WHERE repository = $1 AND image = $2 AND digest = $3`, repository, image, digest)
+	return err
+}
+
+// Referrers implements catalog.Manifests.
+func (t *tx) Referrers(repository catalog.ID, image, digest string) iter.Seq2[*catalog.Manifest, error] {
+	return list(t, readManifest, `SELECT `+string(manifestColumns)+` FROM manifest
+		WHERE repository = $1 AND image = $2 AND subject = $3 AND subject <> '' ORDER BY digest`, repository, image, digest)
+}
+
+// ImageNames implements catalog.Manifests.
+func (t *tx) ImageNames(repository catalog.ID) iter.Seq2[string, error] {
+	return list(t, readText, `SELECT DISTINCT image FROM manifest WHERE repository = $1 ORDER BY image`, repository)
+}
+
+// ManifestHolders implements catalog.Manifests.
+func (t *tx) ManifestHolders(repository catalog.ID, image, digest string) ([]string, error) {
+	var holders []string
+	for o, err := range t.Objects(catalog.KindRuntimeEnvironment, catalog.Name{}) {
+		if err != nil {
+			return nil, err
+		}
+		spec := o.Spec.(*catalog.RuntimeEnvironmentSpec)
+		if spec.Repository == repository && (digest == "" || spec.Image == image && (spec.Digest == digest || spec.TagDigest == digest)) {
+			holders = append(holders, "custom runtime environment "+o.Name.String())
+		}
+	}
+	unfinished := []catalog.JobState{catalog.JobPending, catalog.JobRunning, catalog.JobCancelling}
+	for j, err := range t.FindJobs(catalog.JobFilter{Digest: digest, States: unfinished}) {
+		if err != nil {
+			return nil, err
+		}
+		_, here, err := one(t, readText, `SELECT digest FROM manifest WHERE repository = $1 AND digest = $2 LIMIT 1`, repository, j.Digest)
+		if err != nil {
+			return nil, err
+		}
+		if here {
+			holders = append(holders, fmt.Sprintf("job %s", j.ID))
+		}
+	}
+	slices.Sort(holders)
+	return holders, nil
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sqlstore
+
+import (
+	"iter"
+
+	"firn.dev/firn/internal/catalog"
+	"firn.dev/firn/internal/errs"
+)
+
+const tagColumns = `repository, image, name, digest, moved_by, created, moved`
+
+func readTag(scan scan) (*catalog.Tag, error) {
+	g := &catalog.Tag{}
+	return g, scan(&g.Repository, &g.Image, &g.Name, &g.Digest, &g.MovedBy, stamp{&g.Created}, stamp{&g.Moved})
+}
+
+// PutTag implements catalog.Tags.
+func (t *tx) PutTag(g *catalog.Tag) error {
+	if _, err := t.Manifest(g.Repository, g.Image, g.Digest); err != nil {
+		return err
+	}
+	_, err := t.exec(`INSERT INTO tag (`+tagColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $6)
+		ON CONFLICT (repository, image, name) DO UPDATE SET digest = excluded.digest, moved_by = excluded.moved_by, moved = excluded.moved
+		WHERE tag.digest <> excluded.digest`, g.Repository, g.Image, g.Name, g.Digest, g.MovedBy, micros(t.now))
+	if err != nil {
+		return err
+	}
+	stored, err := t.Tag(g.Repository, g.Image, g.Name)
+	if err == nil {
+		*g = *stored
+	}
+	return err
+}
+
+// Tag implements catalog.Tags.
+func (t *tx) Tag(repository catalog.ID, image, name string) (*catalog.Tag, error) {
+	g, found, err := one(t, readTag, `SELECT `+tagColumns+` FROM tag WHERE repository = $1 AND image = $2 AND name = $3`, repository, image, name)
+	if err == nil && !found {
+		return nil, errs.New(errs.NotFound, "image %s has no tag %s", image, name)
+	}
+	return g, err
+}
+
+// DeleteTag implements catalog.Tags.
+func (t *tx) DeleteTag(repository catalog.ID, image, name string) error {
+	n, err := t.exec(`DELETE FROM tag WHERE repository = $1 AND image = $2 AND name = $3`, repository, image, name)
+	if err == nil && n == 0 {
+		return errs.New(errs.NotFound, "image %s has no tag %s", image, name)
+	}
+	return err
+}
+
+// Tags implements catalog.Tags.
+func (t *tx) Tags(repository catalog.ID, image, after string) iter.Seq2[*catalog.Tag, error] {
+	if image == "" {
+		return list(t, readTag, `SELECT `+tagColumns+` FROM tag WHERE repository = $1 AND name > $2 ORDER BY image, name`, repository, after)
+	}
+	return list(t, readTag, `SELECT `+tagColumns+` FROM tag WHERE repository = $1 AND image = $2 AND name > $3 ORDER BY name`, repository, image, after)
+}
