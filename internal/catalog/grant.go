@@ -40,7 +40,9 @@ type RoleGrant struct {
 
 // Grants keeps privileges and the role graph. OWNERSHIP is Object.Owner, not a row here.
 type Grants interface {
-	// PutGrant adds the grant or sets the grant option of one that exists.
+	// PutGrant adds the grant, with Created filled, or sets the grant option of one that exists.
+	//
+	// Errors: NotFound when the object is missing.
 	PutGrant(g Grant) error
 	// DeleteGrant takes the privilege away; nothing happens when the role does not hold it.
 	DeleteGrant(object ID, p Privilege, role string) error
@@ -48,10 +50,15 @@ type Grants interface {
 	GrantsOn(object ID) iter.Seq2[Grant, error]
 	// GrantsTo lists the grants that a role itself holds, ordered by object id and privilege.
 	GrantsTo(role string) iter.Seq2[Grant, error]
-	// PutRoleGrant adds an edge of the role graph; nothing happens when it exists.
+	// PutRoleGrant adds an edge of the role graph, with Created filled; nothing happens when it exists.
+	//
+	// Errors: Invalid unless exactly one of ToRole and ToUser is set.
 	PutRoleGrant(g RoleGrant) error
-	// DeleteRoleGrant removes an edge; nothing happens when it is missing. Exactly one of toRole and toUser is set.
+	// DeleteRoleGrant removes an edge; nothing happens when it is missing.
+	//
+	// Errors: Invalid unless exactly one of toRole and toUser is set.
 	DeleteRoleGrant(role, toRole, toUser string) error
-	// RoleGrants lists every edge of the role graph, ordered by role and grantee. It is small; callers filter.
+	// RoleGrants lists every edge of the role graph, ordered by role and grantee, a role before a user of the
+	// same name. It is small; callers filter.
 	RoleGrants() iter.Seq2[RoleGrant, error]
 }

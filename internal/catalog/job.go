@@ -47,7 +47,7 @@ type Job struct {
 
 	Replicas     int // target instances
 	MinInstances int
-	Parameters   map[string]any // of GET_JOB_HISTORY: ASYNC, REPLICAS
+	Parameters   map[string]any // of GET_JOB_HISTORY: ASYNC, REPLICAS; JSON values, so numbers come back as float64
 
 	State     JobState
 	Message   string // why, for FAILED and INTERNAL_ERROR; a hint for PENDING
@@ -110,13 +110,13 @@ type Mark struct {
 	At    time.Time `json:"at"`
 }
 
-// JobFilter selects jobs. Zero fields do not filter.
+// JobFilter selects jobs. Zero fields do not filter; a list that is empty but not nil selects nothing.
 type JobFilter struct {
 	Owners       []string
 	Pool         string
 	States       []JobState
-	CreatedSince time.Time
-	CreatedUntil time.Time
+	CreatedSince time.Time // inclusive
+	CreatedUntil time.Time // exclusive
 	Worker       string
 	Digest       string
 	Limit        int // newest first; 0 means no limit
@@ -124,7 +124,9 @@ type JobFilter struct {
 
 // Jobs keeps jobs.
 type Jobs interface {
-	// SubmitJob adds a job in state PENDING; ID and Created are filled when empty.
+	// SubmitJob adds a job in state PENDING without a lease; ID and Created are filled when empty.
+	//
+	// Errors: Exists.
 	SubmitJob(j *Job) error
 	// Job finds a job.
 	//
@@ -135,12 +137,13 @@ type Jobs interface {
 	//
 	// Errors: NotFound when there is none.
 	ClaimJob(worker string, until time.Time) (*Job, error)
-	// RenewJob extends the lease of the worker on a job.
+	// RenewJob sets the end of the worker's lease on a job. A lease that has passed and that nobody took is still the worker's.
 	//
 	// Errors: Conflict when the worker does not hold it any more.
 	RenewJob(id ID, worker string, until time.Time) error
 	// TransitionJob moves a job from one state to another (or stays, from == to) and stores what change does to it, except
-	// ID, Created, Worker and LeaseUntil. Reaching RUNNING sets Started when zero, a final state sets Completed and ends the lease.
+	// ID, State, Created, Worker and LeaseUntil. Reaching RUNNING sets Started when zero, a final state sets Completed
+	// when zero and ends the lease.
 	//
 	// Errors: NotFound; Conflict when the job is not in from.
 	TransitionJob(id ID, from, to JobState, change func(*Job)) error
@@ -148,7 +151,7 @@ type Jobs interface {
 	//
 	// Errors: NotFound; Conflict when the lease is live or the job final.
 	TakeJob(id ID, worker string, until time.Time) (*Job, error)
-	// ExpiredJobs lists the jobs that are not final, have been claimed, and whose lease ended before the time.
+	// ExpiredJobs lists the jobs that are not final, have been claimed, and whose lease ended before the time, longest expired first.
 	ExpiredJobs(now time.Time) iter.Seq2[*Job, error]
 	// FindJobs lists jobs, newest first.
 	FindJobs(f JobFilter) iter.Seq2[*Job, error]

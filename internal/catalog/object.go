@@ -123,18 +123,21 @@ type Objects interface {
 	//
 	// Errors: NotFound.
 	ObjectByID(id ID) (*Object, error)
-	// Objects lists the objects of a kind inside a database or schema (the zero Name: everywhere), ordered by database,
-	// schema and name in byte order. The iteration may be left early.
+	// Objects lists the objects of a kind inside a database or schema, given by its own name as Name.Parent gives it
+	// (the zero Name: everywhere), ordered by database, schema and name in byte order.
 	Objects(kind Kind, in Name) iter.Seq2[*Object, error]
-	// CreateObject adds the object and fills ID (when empty), Created and Altered. Names are unique per kind.
+	// CreateObject adds the object and fills ID (when empty), Created and Altered. Names are unique per kind;
+	// a temporary object takes its name like any other.
 	//
-	// Errors: Exists; NotFound when its schema or database is missing.
+	// Errors: Exists; NotFound when its schema or database is missing; Invalid for a name with other parts than the kind has.
 	CreateObject(o *Object) error
-	// AlterObject stores name, owner, comment and spec of an object that exists and sets Altered.
+	// AlterObject stores name, owner, comment and spec of an object that exists and sets Altered. A new name reaches what is
+	// inside a database or schema; that of a role or user also its grants, tokens, open sessions, objects and jobs.
 	//
-	// Errors: NotFound; Exists when the new name is taken.
+	// Errors: NotFound, also when the new name's schema or database is missing; Exists when the new name is taken.
 	AlterObject(o *Object) error
-	// DropObject removes the object, all objects inside it (for a database or schema), their grants and their stage files.
+	// DropObject removes the object, all objects inside it (for a database or schema), their grants, stage files and images.
+	// With a role or user go the grants and tokens that it held; objects keep the name of a dropped owner.
 	//
 	// Errors: NotFound.
 	DropObject(id ID) error

@@ -52,21 +52,25 @@ type Token struct {
 
 // Sessions keeps sessions and tokens.
 type Sessions interface {
-	// PutSession adds the session (ID 0: a new id is chosen and set) or stores all its fields.
+	// PutSession adds the session (ID 0: a new id is chosen and set) or stores all its fields. Created is filled when zero.
 	PutSession(s *Session) error
 	// Session finds an open or closed session.
 	//
 	// Errors: NotFound.
 	Session(id int64) (*Session, error)
-	// PutToken adds a token.
+	// PutToken adds a token. Created is filled when zero; with a zero Expires it does not expire.
+	//
+	// Errors: Exists.
 	PutToken(t Token) error
 	// Token finds a token by its hash, expired ones too.
 	//
 	// Errors: NotFound.
 	Token(hash string) (Token, error)
 	// DeleteTokens removes every token for which all non-zero arguments match, and tells how many.
+	//
+	// Errors: Invalid when all arguments are zero.
 	DeleteTokens(session int64, job ID, user string) (int, error)
-	// ExpireSessions removes tokens that expired before the time, closes sessions whose Expires is before it, drops the
-	// temporary objects of closed sessions, and gives the ids of the sessions it closed.
+	// ExpireSessions removes tokens that expired before the time, closes open sessions whose Expires is before it, drops the
+	// temporary objects of all closed sessions, and gives the ids of the sessions it closed in order. Zero never expires.
 	ExpireSessions(before time.Time) ([]int64, error)
 }

@@ -46,26 +46,27 @@ type Statement struct {
 	Ended     time.Time // zero while running
 }
 
-// StatementFilter selects statements of History. Zero fields do not filter.
+// StatementFilter selects statements of History. Zero fields do not filter; a list that is empty but not nil selects nothing.
 type StatementFilter struct {
 	Session      int64
 	User         string
 	Roles        []string // role is one of
 	Status       StatementStatus
-	StartedSince time.Time
-	StartedUntil time.Time
+	StartedSince time.Time // inclusive
+	StartedUntil time.Time // exclusive
 	Limit        int // newest first; 0 means 100
 }
 
 // Statements keeps statements and results.
 type Statements interface {
-	// BeginStatement adds a statement. With a RequestID that its session has used before nothing is added.
+	// BeginStatement adds a statement, sets Status to RUNNING and fills Started when zero. With a RequestID that its session
+	// has used before nothing is added.
 	//
 	// Errors: Exists for a repeated request id or id.
 	BeginStatement(s *Statement) error
-	// EndStatement stores status, error, rows, result and Ended of a statement that still runs.
+	// EndStatement stores status, error, rows, result and Ended, filled when zero, of a statement that still runs.
 	//
-	// Errors: NotFound; Conflict when it does not run any more.
+	// Errors: NotFound; Conflict when it does not run any more; Invalid when the status is RUNNING.
 	EndStatement(s *Statement) error
 	// Statement finds a statement with its result.
 	//

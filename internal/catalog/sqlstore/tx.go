@@ -28,16 +28,15 @@ type runner interface {
 // An error of the database (not an outcome such as NotFound) dooms the transaction: every later call repeats it, and
 // Update fails even when fn swallows it. PostgreSQL works that way, so both do.
 type tx struct {
-	catalog.Tx // until every noun has its file
-	runner     runner
-	ctx        context.Context
-	now        time.Time
-	random     *source
-	made       uint16 // ids made so far
-	readOnly   bool
-	ended      atomic.Bool // read by whoever kept the transaction too long
-	failed     error
-	open       drainer // the listing whose rows still come from the database
+	runner   runner
+	ctx      context.Context
+	now      time.Time
+	random   *source
+	made     uint16 // ids made so far
+	readOnly bool
+	ended    atomic.Bool // read by whoever kept the transaction too long
+	failed   error
+	open     drainer // the listing whose rows still come from the database
 }
 
 // Now implements catalog.Tx.
