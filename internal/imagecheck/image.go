@@ -107,7 +107,7 @@ func (i imageConfig) workDir() string {
 // readConfig reads and verifies the configuration, and what the manifest says of the layers.
 //
 // Errors: Corrupt, Exhausted.
-func (c *checker) readConfig(img v1.Image) error {
+func (c *checker) readConfig(img Image) error {
 	raw, err := img.RawConfigFile()
 	if err != nil {
 		return foreign(err, "configuration of image %s", c.opts.Ref)
@@ -136,7 +136,7 @@ func (c *checker) readConfig(img v1.Image) error {
 }
 
 // readManifest compares the manifest with its digest, with the configuration and with the number of layers.
-func (c *checker) readManifest(img v1.Image, configDigest string) error {
+func (c *checker) readManifest(img Image, configDigest string) error {
 	raw, err := img.RawManifest()
 	if err != nil {
 		return foreign(err, "manifest of image %s", c.opts.Ref)
@@ -175,6 +175,11 @@ func (c *checker) describe(configDigest string) {
 	info, conf := &c.report.Image, &c.config
 	platform := conf.platform()
 	info.ConfigDigest, info.Platform, info.Created = &configDigest, &platform, conf.Created
+	if c.opts.ConfigDigest != nil {
+		if info.ConfigDigest = c.opts.ConfigDigest; *info.ConfigDigest == "" {
+			info.ConfigDigest = nil
+		}
+	}
 	info.User, info.WorkDir = conf.Config.User, conf.workDir()
 	info.Entrypoint = append(info.Entrypoint, conf.Config.Entrypoint...)
 	info.Cmd = append(info.Cmd, conf.Config.Cmd...)
@@ -230,4 +235,26 @@ func foreign(err error, format string, args ...any) error {
 	}
 	e := errs.New(errs.Corrupt, format, args...)
 	return errs.New(errs.Corrupt, "%s cannot be read: %v", e.Message, err)
+}
+
+// The labels that `firnd base build` writes into base images.
+const (
+	labelBaseType   = "dev.firn.base.type"
+	labelBasePython = "dev.firn.base.python"
+)
+
+// BaseOf describes an opened image as a base for others: its layers, and the type and Python version that its labels claim.
+//
+// Errors: Corrupt, or what the image gave.
+func BaseOf(ref string, img Image) (Base, error) {
+	raw, err := img.RawConfigFile()
+	if err != nil {
+		return Base{}, foreign(err, "configuration of base image %s", ref)
+	}
+	var conf imageConfig
+	if err := decodeJSON(raw, &conf); err != nil {
+		return Base{}, errs.New(errs.Corrupt, "configuration of base image %s does not decode: %v", ref, err)
+	}
+	labels := conf.Config.Labels
+	return Base{Ref: ref, Name: ref, Type: strings.ToUpper(labels[labelBaseType]), Python: labels[labelBasePython], Layers: conf.RootFS.DiffIDs}, nil
 }

@@ -36,7 +36,15 @@ func OpenCache(dir string, now func() time.Time) (*Cache, error) {
 	return layer.OpenCache(dir, layer.DefaultCacheBytes, now)
 }
 
-// LayerSource reads the layers of an image in another way than through v1.Image, for instance from an engine's own store.
+// Image is what Check needs of an image; every v1.Image is one. Compressed of its layers gives the bytes as they are stored: plain,
+// gzip or zstd, the content decides.
+type Image interface {
+	RawConfigFile() ([]byte, error)
+	RawManifest() ([]byte, error) // not called with Options.NoDigest
+	Layers() ([]v1.Layer, error)  // bottom up; not called with Options.Layers
+}
+
+// LayerSource reads the layers of an image in another way than through Image, for instance from an engine's own store.
 type LayerSource interface {
 	// ScanLayers gives one scan per diffID, in that order, and whether it came out of the cache. It verifies what it gives, unless
 	// the store it reads from vouches for it.
@@ -61,6 +69,8 @@ type Options struct {
 	Digest      string
 	NoDigest    bool
 	IndexDigest string
+	// ConfigDigest is for sources that rebuild the configuration: its real digest, "" when unknown. nil: computed.
+	ConfigDigest *string
 
 	Layers   LayerSource      // nil: layers are read through the image
 	Version  string           // of Firn, for the report
@@ -80,7 +90,7 @@ type Progress struct {
 // once, also with one Cache.
 //
 // Errors: Canceled when ctx ends, Invalid for an unusable policy.
-func Check(ctx context.Context, img v1.Image, opts Options) (*Report, error) {
+func Check(ctx context.Context, img Image, opts Options) (*Report, error) {
 	start := clock(opts)
 	if opts.Platform == "" {
 		opts.Platform = opts.Policy.Platform

@@ -20,7 +20,7 @@ import (
 )
 
 // read fills everything that the checks ask: configuration, merged file system, account, python environments.
-func (c *checker) read(ctx context.Context, img v1.Image) error {
+func (c *checker) read(ctx context.Context, img Image) error {
 	if err := c.readConfig(img); err != nil {
 		return err
 	}
@@ -70,7 +70,7 @@ func (c *checker) layerOf(index int) (diffID, owner string) {
 // workersMax bounds the layers that are inflated at once: each needs its window and buffers.
 const workersMax = 8
 
-// reader reads the layers of a v1.Image, several at once.
+// reader reads the layers of an Image, several at once.
 type reader struct {
 	c      *checker
 	limits layer.Limits
@@ -81,7 +81,7 @@ type reader struct {
 	done   int
 }
 
-func (c *checker) readLayers(ctx context.Context, img v1.Image) ([]*layer.Scan, error) {
+func (c *checker) readLayers(ctx context.Context, img Image) ([]*layer.Scan, error) {
 	ids := c.config.RootFS.DiffIDs
 	limits := layer.Limits{MaxUnpacked: c.opts.MaxUnpacked, Budget: layer.NewBudget()}
 	c.report.Timing.LayersTotal = len(ids)
@@ -105,7 +105,7 @@ func (c *checker) readLayers(ctx context.Context, img v1.Image) ([]*layer.Scan, 
 }
 
 // readAll reads every distinct layer once, the largest first, because the largest decides how long it takes.
-func (r *reader) readAll(ctx context.Context, img v1.Image) error {
+func (r *reader) readAll(ctx context.Context, img Image) error {
 	ids := r.c.config.RootFS.DiffIDs
 	var err error
 	if r.layers, err = img.Layers(); err != nil {

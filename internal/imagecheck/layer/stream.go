@@ -173,3 +173,19 @@ func (t *tarStream) Close() {
 	for range t.blocks {
 	}
 }
+
+// Unpack writes what stored bytes unpack to, at most DefaultMaxUnpacked of it; plain bytes are copied.
+//
+// Errors: Exhausted for a limit, else what the decoder, r or w gave.
+func Unpack(w io.Writer, r io.Reader) error {
+	unpacked, closeIt, err := unpack(r)
+	if err != nil {
+		return err
+	}
+	defer closeIt()
+	n, err := io.Copy(w, io.LimitReader(unpacked, DefaultMaxUnpacked+1))
+	if err == nil && n > DefaultMaxUnpacked {
+		err = errs.New(errs.Exhausted, "the archive unpacks to more than %d bytes", int64(DefaultMaxUnpacked))
+	}
+	return err
+}
