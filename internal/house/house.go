@@ -32,8 +32,10 @@ var Plan = map[string][]string{
 	"sql/executor": {
 		"auth", "catalog", "rbac", "session", "sql/ast", "sql/parser", "sql/query", "sql/rowset",
 	},
-	"sfwire": {"auth", "catalog", "session", "sql/executor", "sql/rowset"},
-	"house":  {},
+	"sfwire":      {"auth", "catalog", "session", "sql/executor", "sql/rowset"},
+	"environment": {"catalog", "imagecheck", "sql/executor"},
+	"version":     {},
+	"house":       {},
 
 	// Rooms that have grown sub-rooms; each may use its siblings below it.
 	"imagecheck/pep440": {},

@@ -64,7 +64,12 @@ func (d *Door) login(r *http.Request) (answer, error) {
 // identify verifies the proof that the login brings.
 func (d *Door) identify(ctx context.Context, req loginRequest) (auth.Identity, error) {
 	data := req.Data
-	switch strings.ToUpper(data.Authenticator) {
+	kind := strings.ToUpper(data.Authenticator)
+	if d.JobsOnly && kind != "OAUTH" {
+		return auth.Identity{}, errs.New(errs.Unauthenticated,
+			"From inside a container log in with authenticator 'oauth' and the token in /snowflake/session/token.").Numbered(390100, "28000")
+	}
+	switch kind {
 	case "", "SNOWFLAKE":
 		return d.Auth.Password(ctx, data.LoginName, data.Password)
 	case "SNOWFLAKE_JWT":

@@ -22,13 +22,14 @@ import (
 	"firn.dev/firn/internal/sql/executor"
 )
 
-// Options is what the door needs. All fields are required.
+// Options is what the door needs. All fields but JobsOnly are required.
 type Options struct {
 	Auth     *auth.Service
 	Sessions *session.Manager
 	Executor *executor.Executor
 	Files    Files
 	Version  string // x.y.z
+	JobsOnly bool   // only the tokens of jobs log in: the listener that containers reach
 	Now      func() time.Time
 	Log      *slog.Logger
 }

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"io"
+	"maps"
+	"slices"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"firn.dev/firn/internal/auth"
+	"firn.dev/firn/internal/catalog"
+	"firn.dev/firn/internal/compute"
+	"firn.dev/firn/internal/errs"
+	"firn.dev/firn/internal/rbac"
+	"firn.dev/firn/internal/registry"
+	"firn.dev/firn/internal/scheduler"
+	"firn.dev/firn/internal/session"
+	"firn.dev/firn/internal/sql/executor"
+)
+
+// The rooms say what they need of others in their own words; here those words meet.
+
+// identities lets the registry ask auth who somebody is.
+type identities struct{ auth *auth.Service }
+
+func (i identities) Password(ctx context.Context, user string, password errs.Secret) (registry.Identity, error) {
+	id, err := i.auth.Password(ctx, user, password)
+	if errs.Is(err, errs.Unauthenticated) {
+		// docker has one field for a secret: a token may stand in it.
+		if by, tokenErr := i.auth.Token(ctx, password); tokenErr == nil && by.User == session.Canonical(user) {
+			return registryIdentity(by), nil
+		}
+	}
+	return registryIdentity(id), err
+}
+
+func (i identities) Token(ctx context.Context, token errs.Secret) (registry.Identity, error) {
+	id, err := i.auth.Token(ctx, token)
+	return registryIdentity(id), err
+}
+
+func (i identities) IssueRegistryToken(ctx context.Context, id registry.Identity, ttl time.Duration) (errs.Secret, time.Time, error) {
+	return i.auth.IssueRegistryToken(ctx, auth.Identity{User: id.User, Role: id.Role, JobID: id.JobID}, ttl)
+}
+
+func registryIdentity(id auth.Identity) registry.Identity {
+	return registry.Identity{User: id.User, Role: id.Role, JobID: id.JobID}
+}
+
+// rights lets the registry ask rbac what an identity may do. Without a role of its own it has all roles of its user.
+type rights struct{}
+
+func (rights) Allowed(tx catalog.Tx, id registry.Identity, p catalog.Privilege, repository *catalog.Object) (bool, error) {
+	who := rbac.Who{User: id.User, Role: id.Role}
+	if id.Role == "" {
+		graph, err := rbac.LoadGraph(tx)
+		if err != nil {
+			return false, err
+		}
+		who.Secondary = slices.Sorted(maps.Keys(graph.OfUser(id.User)))
+	}
+	guard := rbac.New(tx, who)
+	allowed := guard.Holds(p, repository)
+	return allowed, guard.Err()
+}
+
+// images lets the checker of images open them in the registry.
+type images struct{ registry *registry.Registry }
+
+func (i images) Resolve(ctx context.Context, path string) (executor.ImageRef, error) {
+	r, err := i.registry.Resolve(ctx, path)
+	if err != nil {
+		return executor.ImageRef{}, err
+	}
+	return executor.ImageRef{
+		Repository: r.Repository, Image: r.Image, Tag: r.Tag, Digest: r.Digest, TagDigest: r.TagDigest, Path: r.Path(),
+	}, nil
+}
+
+func (i images) Image(ctx context.Context, repository catalog.ID, image, digest string) (v1.Image, error) {
+	return i.registry.Image(ctx, repository, image, digest)
+}
+
+// logs lets the executor read what jobs printed.
+type logs struct{ scheduler *scheduler.Scheduler }
+
+func (l logs) Logs(ctx context.Context, job *catalog.Job, instance, tail int, since time.Time, timestamps bool) (io.ReadCloser, error) {
+	return l.scheduler.Logs(ctx, job, instance, compute.LogOptions{Tail: tail, Since: since, Timestamps: timestamps})
+}
+
+// hosts lets the executor ask what an instance can get on this machine.
+type hosts struct{ backend compute.Backend }
+
+func (h hosts) Clamp(ctx context.Context, cpu float64, memory int64, gpus int) (float64, int64, int, error) {
+	have, err := h.backend.Capacity(ctx)
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	if gpus > have.GPUs {
+		return 0, 0, 0, errs.New(errs.Refused, "this installation has %d GPUs, an instance of the pool needs %d", have.GPUs, gpus)
+	}
+	return min(cpu, have.CPU), min(memory, have.Memory*9/10), gpus, nil
+}

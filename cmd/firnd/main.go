@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command firnd is Firn's server: SQL door, image registry and scheduler in one process. It reads the configuration, wires the
+// rooms together and knows every implementation; nothing else does.
+//
+//	firnd serve          run the server
+//	firnd migrate        bring the database to this version's schema
+//	firnd base build     build Firn's own base image and publish it
+//
+// Exit codes: 0 ok, 1 it failed, 2 usage.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"firn.dev/firn/internal/errs"
+	"firn.dev/firn/internal/version"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:]))
+}
+
+func run(ctx context.Context, args []string) int {
+	root := &cobra.Command{
+		Use: "firnd", Short: "Firn's server: custom runtime environments for ML jobs and notebooks",
+		Version: version.Version, SilenceUsage: true, SilenceErrors: true,
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	root.AddCommand(newServeCommand(), newMigrateCommand(), newBaseCommand())
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintln(os.Stderr, "firnd: "+explain(err))
+	if _, ok := errors.AsType[*usageError](err); ok {
+		return 2
+	}
+	return 1
+}
+
+// usageError is a command line or configuration that cannot mean anything.
+type usageError struct{ err error }
+
+func (u *usageError) Error() string { return u.err.Error() }
+func (u *usageError) Unwrap() error { return u.err }
+
+// explain gives what the operator reads: on the server's own terminal the causes help, so they are told.
+func explain(err error) string {
+	if e, ok := errors.AsType[*errs.Error](err); ok {
+		return e.Error()
+	}
+	return err.Error()
+}

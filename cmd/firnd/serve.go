@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"firn.dev/firn/internal/auth"
+	"firn.dev/firn/internal/catalog"
+	"firn.dev/firn/internal/catalog/sqlstore"
+	"firn.dev/firn/internal/errs"
+	"firn.dev/firn/internal/sql/executor"
+)
+
+const (
+	adminUser    = "ADMIN"
+	passwordFile = "admin-password"
+	// drain is how long statements in flight may take after a stop was asked for.
+	drain = 30 * time.Second
+)
+
+func newServeCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "serve", Short: "run the server", Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := loadConfig(cmd.Flags(), os.Environ)
+			if err != nil {
+				return err
+			}
+			log, err := newLog(c, cmd.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			s, err := newServer(cmd.Context(), c, log)
+			if err != nil {
+				return err
+			}
+			defer s.Close()
+			return s.Run(cmd.Context(), cmd.OutOrStdout())
+		},
+	}
+	addFlags(cmd.Flags())
+	return cmd
+}
+
+func newMigrateCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "migrate", Short: "bring the database to this version's schema", Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := loadConfig(cmd.Flags(), os.Environ)
+			if err != nil {
+				return err
+			}
+			if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
+				return err
+			}
+			store, err := sqlstore.Open(cmd.Context(), c.Database, sqlstore.Options{})
+			if err != nil {
+				return err
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), "the database has this version's schema")
+			return store.Close()
+		},
+	}
+	addFlags(cmd.Flags())
+	return cmd
+}
+
+func newLog(c config, w io.Writer) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
+		return nil, &usageError{fmt.Errorf("log-level '%s' is not available: debug, info, warn or error", c.LogLevel)}
+	}
+	options := &slog.HandlerOptions{Level: level}
+	if c.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, options)), nil
+	}
+	return slog.New(slog.NewTextHandler(w, options)), nil
+}
+
+// Run serves until the context ends: then it accepts nothing more, lets statements in flight finish, and leaves jobs running.
+func (s *server) Run(ctx context.Context, out io.Writer) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, l := range s.listeners {
+		group.Go(func() error { return s.serve(ctx, l) })
+	}
+	for name, loop := range s.loops {
+		group.Go(func() error {
+			if err := loop(ctx); err != nil && ctx.Err() == nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			return nil
+		})
+	}
+	if _, err := fmt.Fprintf(out, "ready listen=%s url=%s\n", s.listeners[0].net.Addr(), s.url); err != nil {
+		return err
+	}
+	return group.Wait()
+}
+
+// listener is one address with what it serves.
+type listener struct {
+	net     net.Listener
+	handler http.Handler
+}
+
+func (s *server) serve(ctx context.Context, l listener) error {
+	srv := &http.Server{
+		Handler: l.handler, ReadHeaderTimeout: 20 * time.Second, IdleTimeout: 5 * time.Minute,
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+	stopped := make(chan error, 1)
+	go func() {
+		<-ctx.Done()
+		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+		defer cancel()
+		stopped <- srv.Shutdown(limit)
+	}()
+	var err error
+	if s.config.TLSCert != "" {
+		err = srv.ServeTLS(l.net, s.config.TLSCert, s.config.TLSKey)
+	} else {
+		err = srv.Serve(l.net)
+	}
+	if !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return <-stopped
+}
+
+// lockData makes sure that one server uses a data directory.
+//
+// Errors: Conflict when another one does; Unavailable when the directory cannot be used.
+func lockData(dir string) (*os.File, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, errs.Wrap(err, errs.Unavailable, "data directory %s cannot be made", dir)
+	}
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, errs.Wrap(err, errs.Unavailable, "data directory %s cannot be used", dir)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		f.Close()
+		return nil, errs.New(errs.Conflict, "another firnd uses the data directory %s: stop it, or choose another --data-dir", dir)
+	}
+	return f, nil
+}
+
+// bootstrap makes the account with its first objects when the catalog is empty. The password of ADMIN is written to a file of
+// the data directory before it counts, so a crash in between loses nothing.
+func bootstrap(ctx context.Context, c config, store catalog.Store, log *slog.Logger) error {
+	err := store.View(ctx, func(tx catalog.Tx) error {
+		_, err := tx.ObjectByID(catalog.AccountID)
+		return err
+	})
+	hash := ""
+	if errs.Is(err, errs.NotFound) {
+		if hash, err = firstPassword(ctx, c, log); err != nil {
+			return err
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return executor.Bootstrap(ctx, store, hash)
+}
+
+func firstPassword(ctx context.Context, c config, log *slog.Logger) (string, error) {
+	password := c.AdminPassword
+	if password == "" {
+		password = errs.Secret(rand.Text())
+		path := filepath.Join(c.DataDir, passwordFile)
+		if err := os.WriteFile(path, []byte(password.Reveal()+"\n"), 0o600); err != nil {
+			return "", errs.Wrap(err, errs.Unavailable, "the first password of %s cannot be written", adminUser)
+		}
+		log.Info("first start: the password of "+adminUser+" is in a file", "file", path)
+	}
+	return auth.HashPassword(ctx, password)
+}

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"firn.dev/firn/internal/auth"
+	"firn.dev/firn/internal/blob/dir"
+	"firn.dev/firn/internal/catalog"
+	"firn.dev/firn/internal/catalog/sqlstore"
+	"firn.dev/firn/internal/compute/docker"
+	"firn.dev/firn/internal/environment"
+	"firn.dev/firn/internal/errs"
+	"firn.dev/firn/internal/imagecheck"
+	"firn.dev/firn/internal/registry"
+	"firn.dev/firn/internal/scheduler"
+	"firn.dev/firn/internal/session"
+	"firn.dev/firn/internal/sfwire"
+	"firn.dev/firn/internal/sql/executor"
+	"firn.dev/firn/internal/stage"
+	"firn.dev/firn/internal/version"
+)
+
+// server is everything that firnd runs.
+type server struct {
+	config    config
+	log       *slog.Logger
+	url       string // where clients reach it
+	listeners []listener
+	loops     map[string]func(context.Context) error
+	closers   []io.Closer // closed last first
+
+	store    catalog.Store
+	blobs    *dir.Store
+	auth     *auth.Service
+	sessions *session.Manager
+	stages   *stage.Stage
+	registry *registry.Registry
+	backend  *docker.Backend // nil with --compute none
+	jobs     *scheduler.Scheduler
+	executor *executor.Executor
+}
+
+// newServer opens the stores, makes the rooms and listens. Nothing is served before Run.
+func newServer(ctx context.Context, c config, log *slog.Logger) (_ *server, err error) {
+	s := &server{config: c, log: log, loops: map[string]func(context.Context) error{}}
+	defer func() {
+		if err != nil {
+			s.Close()
+		}
+	}()
+	for _, step := range []func(context.Context) error{s.openStores, s.listen, s.makeRooms, s.makeDoors} {
+		if err := step(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// Close ends what newServer opened. Jobs go on.
+func (s *server) Close() {
+	for i := len(s.closers) - 1; i >= 0; i-- {
+		if err := s.closers[i].Close(); err != nil && !strings.Contains(err.Error(), "use of closed network connection") {
+			s.log.Error("close", "err", err)
+		}
+	}
+}
+
+func (s *server) openStores(ctx context.Context) error {
+	lock, err := lockData(s.config.DataDir)
+	if err != nil {
+		return err
+	}
+	s.closers = append(s.closers, lock)
+	store, err := sqlstore.Open(ctx, s.config.Database, sqlstore.Options{})
+	if err != nil {
+		return err
+	}
+	s.store = store
+	s.closers = append(s.closers, store)
+	s.blobs, err = dir.Open(strings.TrimPrefix(s.config.Blobs, "dir:"))
+	if err != nil {
+		return err
+	}
+	s.closers = append(s.closers, s.blobs)
+	return bootstrap(ctx, s.config, s.store, s.log)
+}
+
+// listen takes the address first, as a taken one is the commonest reason not to start.
+func (s *server) listen(context.Context) error {
+	l, err := net.Listen("tcp", s.config.Listen)
+	if err != nil {
+		return errs.Wrap(err, errs.Unavailable, "cannot listen on %s: choose another --listen, or stop what uses it", s.config.Listen)
+	}
+	s.closers = append(s.closers, l)
+	s.listeners = []listener{{net: l}}
+	s.url = s.config.PublicURL
+	if s.url == "" {
+		scheme := "http"
+		if s.config.TLSCert != "" {
+			scheme = "https"
+		}
+		s.url = scheme + "://" + l.Addr().String()
+	}
+	return nil
+}
+
+func (s *server) makeRooms(ctx context.Context) error {
+	node := uuid.NewString()
+	s.auth = auth.New(s.store, s.config.Account, time.Now, rand.Reader)
+	s.sessions = session.New(s.store, s.auth, time.Now)
+	s.stages = stage.New(s.store, s.blobs)
+	s.registry = registry.New(registry.Options{
+		Catalog: s.store, Blobs: s.blobs, Authenticator: identities{s.auth}, Authorizer: rights{}, Log: s.log, Now: time.Now,
+		Rand: rand.Reader, URL: s.config.PublicURL,
+	})
+	s.loops["registry"] = s.registry.Run
+	if err := s.makeScheduler(ctx, node); err != nil {
+		return err
+	}
+	cache, err := imagecheck.OpenCache(filepath.Join(s.config.DataDir, "cache", "layers"), time.Now)
+	if err != nil {
+		return err
+	}
+	read := logs{s.jobs}
+	check := environment.New(environment.Options{
+		Catalog: s.store, Images: images{s.registry}, Logs: read, Cache: cache, Wake: s.jobs.Wake, Version: version.Version,
+		Now: time.Now, Log: s.log,
+	})
+	s.executor = executor.New(executor.Options{
+		Catalog: s.store, Images: check, Stages: s.stages, Logs: read, Hosts: hosts{s.backend}, Node: node,
+		Account: s.config.Account, Version: version.Version, Registry: s.registryHost, Wake: s.jobs.Wake, Now: time.Now, Log: s.log,
+	})
+	s.loops["upkeep"] = s.upkeep
+	return nil
+}
+
+// registryHost is HOST[:PORT] under which docker reaches the registry.
+func (s *server) registryHost() string {
+	_, host, _ := strings.Cut(s.url, "://")
+	return host
+}
+
+// upkeep forgets what nobody can ask for any more: every ten minutes, one replica or many.
+func (s *server) upkeep(ctx context.Context) error {
+	tick := time.NewTicker(10 * time.Minute)
+	defer tick.Stop()
+	for {
+		now := time.Now()
+		for name, step := range map[string]func() error{
+			"sessions": func() error { _, err := s.sessions.Sweep(ctx); return err },
+			"statements": func() error {
+				return s.store.Update(ctx, func(tx catalog.Tx) error {
+					return tx.PurgeStatements(now.Add(-24*time.Hour), now.Add(-14*24*time.Hour))
+				})
+			},
+			"stage files": func() error { _, err := s.stages.CollectOrphans(ctx, now.Add(-time.Hour)); return err },
+		} {
+			if err := step(); err != nil && ctx.Err() == nil {
+				s.log.Error("upkeep", "of", name, "err", err)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+func (s *server) makeDoors(context.Context) error {
+	door := func(jobsOnly bool) *sfwire.Door {
+		return sfwire.New(sfwire.Options{
+			Auth: s.auth, Sessions: s.sessions, Executor: s.executor, Files: s.stages, Version: version.Version, JobsOnly: jobsOnly,
+			Now: time.Now, Log: s.log,
+		})
+	}
+	s.listeners[0].handler = s.front(door(false))
+	for i := 1; i < len(s.listeners); i++ {
+		s.listeners[i].handler = door(true)
+	}
+	return nil
+}
+
+// front sends each request to its door.
+func (s *server) front(sql http.Handler) http.Handler {
+	other := http.NewServeMux()
+	other.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	other.HandleFunc("GET /readyz", s.ready)
+	other.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(w, "Firn %s. SQL clients: host and port of this address, protocol http or https. Images: docker login %s\n",
+			version.Version, s.registryHost())
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch path := r.URL.Path; {
+		case sfwire.Serves(path):
+			sql.ServeHTTP(w, r)
+		case path == "/v2" || strings.HasPrefix(path, "/v2/") || path == "/token" || path == "/login":
+			s.registry.ServeHTTP(w, r)
+		default:
+			other.ServeHTTP(w, r)
+		}
+	})
+}
+
+// ready tells whether database, blobs and engine answer, and which does not.
+func (s *server) ready(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
+	defer cancel()
+	status := http.StatusOK
+	var text strings.Builder
+	for _, part := range []struct {
+		name string
+		ask  func() error
+	}{
+		{"database", func() error { return s.store.View(ctx, func(catalog.Tx) error { return nil }) }},
+		{"blobs", func() error { _, err := os.Stat(strings.TrimPrefix(s.config.Blobs, "dir:")); return err }},
+		{"compute", func() error {
+			if s.backend == nil {
+				return nil
+			}
+			return s.backend.Ping(ctx)
+		}},
+	} {
+		if err := part.ask(); err != nil {
+			status = http.StatusServiceUnavailable
+			fmt.Fprintf(&text, "%s: %s\n", part.name, errs.MessageOf(err))
+		} else {
+			fmt.Fprintf(&text, "%s: ok\n", part.name)
+		}
+	}
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, text.String())
+}
