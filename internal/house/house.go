@@ -35,6 +35,7 @@ var Plan = map[string][]string{
 	"sfwire":      {"auth", "catalog", "session", "sql/executor", "sql/rowset"},
 	"environment": {"catalog", "imagecheck", "sql/executor"},
 	"version":     {},
+	"client":      {"version"},
 	"house":       {},
 
 	// Rooms that have grown sub-rooms; each may use its siblings below it.
