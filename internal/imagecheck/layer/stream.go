@@ -108,10 +108,7 @@ func (t *tarStream) inflate(stored *countingReader, maxUnpacked int64) {
 			return
 		case buffer = <-t.free:
 		}
-		n, err := io.ReadFull(unpacked, buffer)
-		if err == io.ErrUnexpectedEOF {
-			err = io.EOF
-		}
+		n, err := fill(unpacked, buffer)
 		total += int64(n)
 		if e := t.limit(total, stored.n, maxUnpacked); e != nil {
 			err = e
@@ -125,6 +122,16 @@ func (t *tarStream) inflate(stored *countingReader, maxUnpacked int64) {
 			return
 		}
 	}
+}
+
+// fill reads until the buffer is full. Unlike io.ReadFull it keeps io.EOF and a decoder's io.ErrUnexpectedEOF apart.
+func fill(r io.Reader, buffer []byte) (n int, err error) {
+	for n < len(buffer) && err == nil {
+		var more int
+		more, err = r.Read(buffer[n:])
+		n += more
+	}
+	return n, err
 }
 
 func (t *tarStream) limit(unpacked, stored, maxUnpacked int64) error {
