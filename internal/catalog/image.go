@@ -76,7 +76,13 @@ type Blobs interface {
 	// Errors: NotFound.
 	Blob(digest string) (*Blob, error)
 	// SetDiffID stores the verified diffID of a blob.
+	//
+	// Errors: NotFound.
 	SetDiffID(digest, diffID string) error
+	// MoveBlob stores that the blob store has the content under another key now, because it was lost under the one before.
+	//
+	// Errors: NotFound; Conflict when the blob is not under the key from.
+	MoveBlob(digest, from, to string) error
 	// LinkBlob makes a blob visible in an image, where it may be already, and renews its lease.
 	//
 	// Errors: NotFound.

@@ -64,11 +64,17 @@ func (g *Registry) getBlob(w http.ResponseWriter, r *request) error {
 }
 
 // headBlob tells that the image holds a blob. To a client that may push, this is a promise: it will not send the blob again,
-// so the lease is renewed first.
+// so the lease is renewed first, and content that the store has lost is denied: then the client sends it and heals the blob.
 func (g *Registry) headBlob(w http.ResponseWriter, r *request) error {
 	b, err := g.findBlob(r)
 	if err != nil {
 		return err
+	}
+	if b.Key != "" {
+		if _, err := g.Blobs.Stat(r.Context(), b.Key); err != nil {
+			g.Log.Error("the content of a blob cannot be found", "digest", b.Digest, "key", b.Key, "error", err)
+			return coded(blobUnknown, err)
+		}
 	}
 	if g.Now().Sub(b.Leased) > leaseRest {
 		if err := g.renewLease(r); err != nil {

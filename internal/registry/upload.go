@@ -340,10 +340,28 @@ func (g *Registry) commit(w http.ResponseWriter, r *request, u *catalog.Upload, 
 	if err != nil {
 		return err
 	}
-	if kept.Key != b.Key {
-		g.discard(r.Context(), b.Key)
+	if err := g.settle(r.Context(), kept, b); err != nil {
+		return err
 	}
 	created(w, r, b.Digest)
+	return nil
+}
+
+// settle decides between the content that was pushed and the content that the catalog has already: that stays, unless the store has lost it.
+func (g *Registry) settle(ctx context.Context, kept, pushed *catalog.Blob) error {
+	if kept.Key == pushed.Key {
+		return nil
+	}
+	if kept.Key != "" && pushed.Key != "" {
+		_, err := g.Blobs.Stat(ctx, kept.Key)
+		if errs.Is(err, errs.NotFound) {
+			g.Log.Warn("lost content of a blob was pushed again", "digest", kept.Digest, "lost", kept.Key, "key", pushed.Key)
+			return g.Catalog.Update(ctx, func(tx catalog.Tx) error { return tx.MoveBlob(kept.Digest, kept.Key, pushed.Key) })
+		} else if err != nil {
+			return err
+		}
+	}
+	g.discard(ctx, pushed.Key)
 	return nil
 }
 

@@ -45,6 +45,19 @@ func (t *tx) SetDiffID(digest, diffID string) error {
 	return err
 }
 
+// MoveBlob implements catalog.Blobs.
+func (t *tx) MoveBlob(digest, from, to string) error {
+	b, err := t.Blob(digest)
+	if err != nil {
+		return err
+	}
+	if b.Key != from {
+		return errs.New(errs.Conflict, "blob %s is not under key %q but %q", digest, from, b.Key)
+	}
+	_, err = t.exec(`UPDATE blob SET key = $2 WHERE digest = $1`, digest, to)
+	return err
+}
+
 // LinkBlob implements catalog.Blobs.
 func (t *tx) LinkBlob(repository catalog.ID, image, digest string) error {
 	if err := t.hasRepository(repository); err != nil {
