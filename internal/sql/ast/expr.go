@@ -27,11 +27,10 @@ type Literal struct {
 	Text string
 }
 
-// Bind is ?, :1 or :name.
+// Bind is ?, :1 or :name. A ? has the place after the highest one before it, so both forms make the same tree.
 type Bind struct {
-	Index    int    // 1-based; of ? the place in the statement; 0 of :name
-	Numbered bool   // written :n
-	Name     string // upper case, of :name; else ""
+	Index int    // 1-based; 0 of :name
+	Name  string // upper case, of :name; else ""
 }
 
 // Variable is $name, a session variable.

@@ -22,6 +22,7 @@ type printer struct {
 	strings.Builder
 	secrets bool // print them
 	tail    byte // last byte written
+	binds   int  // highest place of a bind so far
 }
 
 // raw writes s with nothing before it.
@@ -79,7 +80,31 @@ func (p *printer) name(n *Name) {
 		return
 	}
 	p.word("")
-	p.word(n.String())
+	p.rawName(n)
+}
+
+func (p *printer) rawName(n *Name) {
+	if n.Arg == nil {
+		p.raw(n.String())
+		return
+	}
+	p.raw("IDENTIFIER(")
+	p.expr(n.Arg, precOr)
+	p.raw(")")
+}
+
+// bind writes ? where that gives the bind its place, else :n.
+func (p *printer) bind(b *Bind) {
+	switch {
+	case b.Name != "":
+		p.raw(":" + b.Name)
+	case b.Index == p.binds+1:
+		p.binds++
+		p.raw("?")
+	default:
+		p.binds = max(p.binds, b.Index)
+		p.raw(":" + strconv.Itoa(b.Index))
+	}
 }
 
 func (p *printer) idents(ids []Ident) {

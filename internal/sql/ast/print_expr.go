@@ -5,6 +5,8 @@ package ast
 import (
 	"strconv"
 	"strings"
+
+	"firn.dev/firn/internal/catalog"
 )
 
 // How tight an operator binds; brackets are printed around what binds looser than its place needs.
@@ -62,7 +64,7 @@ func (p *printer) expr(e Expr, least int) {
 	case *Literal:
 		p.literal(e)
 	case *Bind:
-		p.raw(e.text())
+		p.bind(e)
 	case *Variable:
 		p.raw("$" + e.Name)
 	case *Column:
@@ -74,7 +76,8 @@ func (p *printer) expr(e Expr, least int) {
 	case *Function:
 		p.function(e)
 	case *Method:
-		p.raw(e.Object.String() + "!" + e.Name)
+		p.rawName(e.Object)
+		p.raw("!" + Ident{Text: e.Name, Quoted: catalog.Quote(e.Name) != e.Name}.String())
 		p.arguments(e.Args)
 	case *Subquery:
 		p.subquery(e.Query)
@@ -172,17 +175,6 @@ func (p *printer) literal(e *Literal) {
 		p.raw(e.Text)
 	case StringLiteral:
 		p.raw(quoted(e.Text))
-	}
-}
-
-func (b *Bind) text() string {
-	switch {
-	case b.Name != "":
-		return ":" + b.Name
-	case b.Numbered:
-		return ":" + strconv.Itoa(b.Index)
-	default:
-		return "?"
 	}
 }
 

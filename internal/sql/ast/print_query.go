@@ -95,7 +95,7 @@ func (p *printer) table(t Table) {
 		if t.Pipe > 0 {
 			p.raw("$" + strconv.Itoa(t.Pipe))
 		} else {
-			p.raw(t.Name.String())
+			p.rawName(t.Name)
 		}
 		p.alias(t.Alias)
 	case *TableFunction:
@@ -135,7 +135,8 @@ func (p *printer) tableFunction(t *TableFunction) {
 	}
 	p.raw(open)
 	if t.Object != nil {
-		p.raw(t.Object.String() + "!")
+		p.rawName(t.Object)
+		p.raw("!")
 	}
 	p.raw(dotted(t.Function))
 	p.arguments(t.Args)

@@ -174,5 +174,5 @@ func (p *parser) bind() ast.Expr {
 		p.refuse(errs.Syntax, 1003, "42000", "bind :%d is out of range", n)
 	}
 	p.binds = max(p.binds, n)
-	return &ast.Bind{Index: n, Numbered: true}
+	return &ast.Bind{Index: n}
 }

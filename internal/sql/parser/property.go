@@ -25,13 +25,25 @@ func (p *parser) properties() []ast.Property {
 	return nil
 }
 
-// property reads one NAME = value; between a name and a bracket the '=' may be missing.
+// beginsProperty tells whether NAME = begins here. Tags have dotted names, and TAG ( ... ) has no '='.
+func (p *parser) beginsProperty() bool {
+	n := 0
+	for p.peek(n).kind == wordToken && p.peek(n+1).kind == opToken && p.peek(n+1).text == "." {
+		n += 2
+	}
+	next := p.peek(n + 1)
+	return p.peek(n).kind == wordToken && next.kind == opToken && (next.text == "=" || next.text == "(" && p.isWords("TAG"))
+}
+
+// property reads one NAME = value.
 func (p *parser) property() (ast.Property, bool) {
-	next := p.peek(1)
-	if !p.is(wordToken) || next.kind != opToken || next.text != "=" && !(next.text == "(" && p.isWords("TAG")) {
+	if !p.beginsProperty() {
 		return ast.Property{}, false
 	}
 	name := p.advance().word
+	for p.takeOp(".") {
+		name += "." + p.advance().word
+	}
 	p.takeOp("=")
 	p.secret = p.secret || strings.Contains(name, "PASSWORD") || strings.Contains(name, "SECRET") || strings.Contains(name, "TOKEN")
 	return ast.Property{Name: name, Value: p.value()}, true
@@ -105,8 +117,7 @@ func (p *parser) brackets(v *ast.Value) {
 		return
 	}
 	defer p.unnest()
-	next := p.peek(1)
-	if p.is(wordToken) && next.kind == opToken && next.text == "=" {
+	if p.beginsProperty() {
 		v.Kind = ast.MapValue
 		for p.err == nil && !p.isOp(")") {
 			x, ok := p.property()
