@@ -44,7 +44,7 @@ func (c *checker) checkScript(rule ScriptRule) CheckResult {
 	if f == nil {
 		return pass("%s can be started", p)
 	}
-	r := found(rule.OnMissing, f.remedy, "%s, needed for notebooks: %s", rule.Name, f.reason)
+	r := found(rule.OnMissing, f.remedy, "%s, needed for notebooks: %s", p, f.reason)
 	r.Evidence = f.evidence
 	return r
 }
