@@ -133,6 +133,7 @@ func (t *tx) DeleteManifest(repository catalog.ID, image, digest string) error {
 		holders = append(holders, "index "+index)
 	}
 	if len(holders) > 0 {
+		slices.Sort(holders)
 		return errs.New(errs.Refused, "manifest %s of image %s is in use by %s", digest, image, strings.Join(holders, ", "))
 	}
 	_, err = t.exec(`DELETE FROM manifest WHERE repository = $1 AND image = $2 AND digest = $3`, repository, image, digest)
