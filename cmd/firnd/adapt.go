@@ -4,9 +4,6 @@ package main
 
 import (
 	"context"
-	"io"
-	"maps"
-	"slices"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -17,7 +14,6 @@ import (
 	"firn.dev/firn/internal/errs"
 	"firn.dev/firn/internal/rbac"
 	"firn.dev/firn/internal/registry"
-	"firn.dev/firn/internal/scheduler"
 	"firn.dev/firn/internal/session"
 	"firn.dev/firn/internal/sql/executor"
 )
@@ -51,17 +47,26 @@ func registryIdentity(id auth.Identity) registry.Identity {
 	return registry.Identity{User: id.User, Role: id.Role, JobID: id.JobID}
 }
 
+// serverPulls is the identity of the server itself when its engine pulls an image. What may run was decided when the work was
+// accepted; at that moment the digest was fixed.
+const serverPulls = catalog.AccountID
+
+// pull gives the scheduler a login that reads every image.
+func (i identities) pull(ctx context.Context) (compute.Login, error) {
+	token, _, err := i.auth.IssueRegistryToken(ctx, auth.Identity{JobID: serverPulls}, time.Hour)
+	return compute.Login{User: registry.TokenUser, Password: token}, err
+}
+
 // rights lets the registry ask rbac what an identity may do. Without a role of its own it has all roles of its user.
 type rights struct{}
 
 func (rights) Allowed(tx catalog.Tx, id registry.Identity, p catalog.Privilege, repository *catalog.Object) (bool, error) {
-	who := rbac.Who{User: id.User, Role: id.Role}
-	if id.Role == "" {
-		graph, err := rbac.LoadGraph(tx)
-		if err != nil {
-			return false, err
-		}
-		who.Secondary = slices.Sorted(maps.Keys(graph.OfUser(id.User)))
+	if id.JobID == serverPulls {
+		return p == catalog.Read, nil
+	}
+	who := rbac.Who{User: id.User, Role: id.Role, Secondary: id.Role == ""}
+	if id.JobID != "" {
+		who.User = ""
 	}
 	guard := rbac.New(tx, who)
 	allowed := guard.Holds(p, repository)
@@ -83,25 +88,4 @@ func (i images) Resolve(ctx context.Context, path string) (executor.ImageRef, er
 
 func (i images) Image(ctx context.Context, repository catalog.ID, image, digest string) (v1.Image, error) {
 	return i.registry.Image(ctx, repository, image, digest)
-}
-
-// logs lets the executor read what jobs printed.
-type logs struct{ scheduler *scheduler.Scheduler }
-
-func (l logs) Logs(ctx context.Context, job *catalog.Job, instance, tail int, since time.Time, timestamps bool) (io.ReadCloser, error) {
-	return l.scheduler.Logs(ctx, job, instance, compute.LogOptions{Tail: tail, Since: since, Timestamps: timestamps})
-}
-
-// hosts lets the executor ask what an instance can get on this machine.
-type hosts struct{ backend compute.Backend }
-
-func (h hosts) Clamp(ctx context.Context, cpu float64, memory int64, gpus int) (float64, int64, int, error) {
-	have, err := h.backend.Capacity(ctx)
-	if err != nil {
-		return 0, 0, 0, err
-	}
-	if gpus > have.GPUs {
-		return 0, 0, 0, errs.New(errs.Refused, "this installation has %d GPUs, an instance of the pool needs %d", have.GPUs, gpus)
-	}
-	return min(cpu, have.CPU), min(memory, have.Memory*9/10), gpus, nil
 }

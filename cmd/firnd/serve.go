@@ -116,6 +116,7 @@ func (s *server) Run(ctx context.Context, out io.Writer) error {
 type listener struct {
 	net     net.Listener
 	handler http.Handler
+	plain   bool // never TLS: the private address of the containers
 }
 
 func (s *server) serve(ctx context.Context, l listener) error {
@@ -131,7 +132,7 @@ func (s *server) serve(ctx context.Context, l listener) error {
 		stopped <- srv.Shutdown(limit)
 	}()
 	var err error
-	if s.config.TLSCert != "" {
+	if s.config.TLSCert != "" && !l.plain {
 		err = srv.ServeTLS(l.net, s.config.TLSCert, s.config.TLSKey)
 	} else {
 		err = srv.Serve(l.net)

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -22,6 +23,7 @@ import (
 	"firn.dev/firn/internal/catalog"
 	"firn.dev/firn/internal/catalog/sqlstore"
 	"firn.dev/firn/internal/compute/docker"
+	"firn.dev/firn/internal/compute/none"
 	"firn.dev/firn/internal/environment"
 	"firn.dev/firn/internal/errs"
 	"firn.dev/firn/internal/imagecheck"
@@ -49,7 +51,7 @@ type server struct {
 	sessions *session.Manager
 	stages   *stage.Stage
 	registry *registry.Registry
-	backend  *docker.Backend // nil with --compute none
+	engine   *docker.Backend // nil with --compute none
 	jobs     *scheduler.Scheduler
 	executor *executor.Executor
 }
@@ -128,25 +130,91 @@ func (s *server) makeRooms(ctx context.Context) error {
 		Rand: rand.Reader, URL: s.config.PublicURL,
 	})
 	s.loops["registry"] = s.registry.Run
-	if err := s.makeScheduler(ctx, node); err != nil {
+	if err := s.makeScheduler(ctx); err != nil {
 		return err
 	}
 	cache, err := imagecheck.OpenCache(filepath.Join(s.config.DataDir, "cache", "layers"), time.Now)
 	if err != nil {
 		return err
 	}
-	read := logs{s.jobs}
 	check := environment.New(environment.Options{
-		Catalog: s.store, Images: images{s.registry}, Logs: read, Cache: cache, Wake: s.jobs.Wake, Version: version.Version,
+		Catalog: s.store, Images: images{s.registry}, Logs: s.jobs, Cache: cache, Wake: s.jobs.Wake, Version: version.Version,
 		Now: time.Now, Log: s.log,
 	})
 	s.executor = executor.New(executor.Options{
-		Catalog: s.store, Images: check, Stages: s.stages, Logs: read, Hosts: hosts{s.backend}, Node: node,
+		Catalog: s.store, Images: check, Stages: s.stages, Logs: s.jobs, Hosts: s.jobs, Node: node,
 		Account: s.config.Account, Version: version.Version, Registry: s.registryHost, Wake: s.jobs.Wake, Now: time.Now, Log: s.log,
 	})
 	s.loops["upkeep"] = s.upkeep
 	return nil
 }
+
+// makeScheduler makes what runs containers, and listens where they reach the server.
+func (s *server) makeScheduler(ctx context.Context) error {
+	install, err := s.install(ctx)
+	if err != nil {
+		return err
+	}
+	o := scheduler.Options{
+		Catalog: s.store, Blobs: s.blobs, Stage: s.stages, Backend: none.Backend{}, Tokens: s.auth, Account: s.config.Account,
+		Pull:   scheduler.PullInfo{Registry: s.engineHost, Login: identities{s.auth}.pull},
+		Worker: install, WorkDir: filepath.Join(s.config.DataDir, "jobs"), Now: time.Now, Log: s.log,
+	}
+	if s.config.Compute == "docker" {
+		s.engine, err = docker.New(docker.Options{Install: install, Host: os.Getenv("DOCKER_HOST"), Log: s.log})
+		if err != nil {
+			return err
+		}
+		s.closers = append(s.closers, s.engine)
+		o.Backend = s.engine
+		if o.Door, err = s.listenForContainers(ctx); err != nil {
+			return err
+		}
+	}
+	s.jobs = scheduler.New(o)
+	if s.engine != nil {
+		s.loops["jobs"] = func(ctx context.Context) error { s.jobs.Run(ctx); return nil }
+	}
+	return nil
+}
+
+// listenForContainers listens on this host's address in the network of the containers, at the same port as for everybody when it is
+// free there. Containers reach nothing else.
+func (s *server) listenForContainers(ctx context.Context) (scheduler.ContainerDoor, error) {
+	address, err := s.engine.Gateway(ctx)
+	if err != nil {
+		return scheduler.ContainerDoor{}, err
+	}
+	port := s.listeners[0].net.Addr().(*net.TCPAddr).Port
+	l, err := net.Listen("tcp", net.JoinHostPort(address.String(), strconv.Itoa(port)))
+	if err != nil {
+		return scheduler.ContainerDoor{}, errs.Wrap(err, errs.Unavailable, "cannot listen on %s:%d, where containers reach the server", address, port)
+	}
+	s.closers = append(s.closers, l)
+	s.listeners = append(s.listeners, listener{net: l, plain: true})
+	return scheduler.ContainerDoor{Host: address.String(), Port: port}, nil
+}
+
+// install gives the name of this installation, chosen at the first start.
+func (s *server) install(ctx context.Context) (name string, err error) {
+	err = s.store.Update(ctx, func(tx catalog.Tx) error {
+		account, err := tx.ObjectByID(catalog.AccountID)
+		if err != nil {
+			return err
+		}
+		spec := account.Spec.(*catalog.AccountSpec)
+		if name = spec.Install; name != "" {
+			return nil
+		}
+		name = strings.ToLower(rand.Text()[:8])
+		spec.Install = name
+		return tx.AlterObject(account)
+	})
+	return name, err
+}
+
+// engineHost is HOST:PORT under which the engine of this machine reaches the registry.
+func (s *server) engineHost() string { return s.listeners[0].net.Addr().String() }
 
 // registryHost is HOST[:PORT] under which docker reaches the registry.
 func (s *server) registryHost() string {
@@ -229,10 +297,10 @@ func (s *server) ready(w http.ResponseWriter, r *http.Request) {
 		{"database", func() error { return s.store.View(ctx, func(catalog.Tx) error { return nil }) }},
 		{"blobs", func() error { _, err := os.Stat(strings.TrimPrefix(s.config.Blobs, "dir:")); return err }},
 		{"compute", func() error {
-			if s.backend == nil {
+			if s.engine == nil {
 				return nil
 			}
-			return s.backend.Ping(ctx)
+			return s.engine.Ping(ctx)
 		}},
 	} {
 		if err := part.ask(); err != nil {

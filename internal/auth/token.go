@@ -19,7 +19,6 @@ import (
 const (
 	SessionTTL  = time.Hour      // validityInSeconds of a session token
 	MasterTTL   = 4 * time.Hour  // masterValidityInSeconds: clients derive their heartbeat from 14400
-	RegistryTTL = 12 * time.Hour // longer than any single push: a token is looked at when a request starts
 	TransferTTL = time.Hour
 	jobTTL      = 30 * 24 * time.Hour // a job's token is revoked when the job ends; this is the outermost bound
 )
@@ -101,11 +100,11 @@ func (s *Service) Token(ctx context.Context, text errs.Secret) (Identity, error)
 	return id, err
 }
 
-// IssueRegistryToken hands out a Bearer token for the registry.
-func (s *Service) IssueRegistryToken(ctx context.Context, id Identity) (errs.Secret, time.Time, error) {
+// IssueRegistryToken hands out a token that opens the registry for the time, and tells when it ends.
+func (s *Service) IssueRegistryToken(ctx context.Context, id Identity, ttl time.Duration) (errs.Secret, time.Time, error) {
 	text, t, err := s.issue(ctx, catalog.Token{
 		Use: catalog.TokenRegistry, User: id.User, Role: id.Role, Session: id.Session, JobID: id.JobID,
-	}, RegistryTTL)
+	}, ttl)
 	return text, t.Expires, err
 }
 

@@ -7,6 +7,7 @@ import "time"
 // AccountSpec is the account itself: the one object of KindAccount, the target of account-level grants.
 type AccountSpec struct {
 	Parameters map[string]string `json:"parameters,omitempty"`
+	Install    string            `json:"install,omitempty"`    // names this installation on engines that others share
 	SigningKey []byte            `json:"signingKey,omitempty"` // of links to stage files; shared by all replicas
 }
 

@@ -45,6 +45,7 @@ var Plan = map[string][]string{
 	// Implementations: their contract and nothing else.
 	"catalog/sqlstore": {"catalog"},
 	"compute/docker":   {"compute"},
+	"compute/none":     {"compute"},
 	"blob/dir":         {"blob"},
 
 	// Suites: imported by tests only.

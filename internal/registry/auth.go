@@ -54,8 +54,8 @@ type Authorizer interface {
 	Allowed(tx catalog.Tx, id Identity, p catalog.Privilege, repository *catalog.Object) (bool, error)
 }
 
-// sessionUser is the user name of clients that log in with the token of a session: `snow spcs image-registry login`.
-const sessionUser = "0sessiontoken"
+// TokenUser is the user name of those who log in with a token for a password: `snow spcs image-registry login`, and the server's own pulls.
+const TokenUser = "0sessiontoken"
 
 // service is the name of the registry in challenges. Neither it nor the realm may contain the words "bearer" or "basic": some
 // clients look for them anywhere in the header.
@@ -92,10 +92,10 @@ func (g *Registry) authenticate(r *http.Request) (Identity, error) {
 	return g.Authenticator.Token(r.Context(), errs.Secret(strings.TrimSpace(token)))
 }
 
-// login tells who a user name and password belong to. The password of sessionUser is a session token, bare or as the JSON
+// login tells who a user name and password belong to. The password of TokenUser is a session token, bare or as the JSON
 // {"token":"...","expires_in":n} that the clients send.
 func (g *Registry) login(ctx context.Context, user string, password errs.Secret) (Identity, error) {
-	if user != sessionUser {
+	if user != TokenUser {
 		return g.Authenticator.Password(ctx, user, password)
 	}
 	var document struct{ Token string }

@@ -142,11 +142,7 @@ func (m *Manager) place(tx catalog.Tx, s *catalog.Session, l Login) error {
 		}
 		return errs.New(errs.Unauthenticated, "The requested %s does not exist or not authorized.", kind).Numbered(390201, "08004")
 	}
-	who, err := rbac.Of(tx, s)
-	if err != nil {
-		return err
-	}
-	guard := rbac.New(tx, who)
+	guard := rbac.New(tx, rbac.OfSession(s))
 	visible := func(kind catalog.Kind, name catalog.Name) bool {
 		o, err := tx.Object(kind, name)
 		return err == nil && guard.Visible(o)
