@@ -156,11 +156,16 @@ func hidesSecret(text string) bool {
 func (p *printer) property(x Property) {
 	p.words(x.Name, "=", "")
 	p.word("")
-	if !p.secrets && isSecret(x.Name) && x.Value.Kind != BindValue {
+	if !p.secrets && isSecret(x.Name) && !x.Value.isOpen() {
 		p.raw("'***'")
 		return
 	}
 	p.value(x.Value)
+}
+
+// isOpen tells whether the value cannot be a secret itself: a bind, or TRUE and FALSE as of MUST_CHANGE_PASSWORD.
+func (v Value) isOpen() bool {
+	return v.Kind == BindValue || v.Kind == WordValue && (strings.EqualFold(v.Text, "TRUE") || strings.EqualFold(v.Text, "FALSE"))
 }
 
 func (p *printer) properties(all []Property) {

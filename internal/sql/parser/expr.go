@@ -238,9 +238,6 @@ func (p *parser) primary() ast.Expr {
 		switch t.text {
 		case "(":
 			return p.bracket()
-		case "*":
-			p.advance()
-			return p.exclude(&ast.Star{})
 		case "[":
 			return p.array()
 		case "{":

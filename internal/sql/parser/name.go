@@ -103,7 +103,7 @@ func unquotedOnly(kind catalog.Kind) bool {
 
 func (p *parser) checkUnquoted(kind catalog.Kind, part ast.Ident) {
 	if part.Quoted && catalog.Quote(part.Text) != part.Text {
-		p.refuse(errs.Invalid, 904, "42000", "invalid identifier '%s': a %s has no quoted name, only letters, digits, _ and $",
+		p.refuse(errs.Invalid, 904, "42000", "invalid identifier '%s': name the %s without quotes, in letters, digits, _ and $",
 			part, strings.ToLower(string(kind)))
 	}
 }

@@ -83,8 +83,9 @@ type parser struct {
 	base   int // where the statement being read begins
 	binds  int
 	depth  int
-	chains int  // operators side by side, beyond anyChain each time
-	secret bool // the statement has named a secret
+	chains int        // operators side by side, beyond anyChain each time
+	secret bool       // the statement has named a secret
+	topped *ast.Query // stands for the SELECT TOP n read last
 	err    error
 }
 

@@ -71,7 +71,21 @@ func (p *parser) queryFrom(with []ast.CTE, inBrackets *ast.Query) *ast.Query {
 		q.OrderBy = p.orders()
 	}
 	p.limits(q)
+	p.unwrapTop(q)
 	return q
+}
+
+// unwrapTop makes the TOP of a lone SELECT the limit of its query, which comes after ORDER BY. In a set operation it stays inside.
+func (p *parser) unwrapTop(q *ast.Query) {
+	inner, ok := q.Body.(*ast.Query)
+	if !ok || inner != p.topped || inner == nil {
+		return
+	}
+	if q.Limit != nil {
+		p.refuse(errs.Syntax, 1003, "42000", "a query has either TOP or LIMIT")
+		return
+	}
+	q.Body, q.Limit = inner.Body, inner.Limit
 }
 
 // unions reads UNION, EXCEPT and MINUS after the first body.
@@ -166,14 +180,20 @@ func (p *parser) selectBody() ast.Body {
 		s.Qualify = p.expr()
 	}
 	if top != nil {
-		return &ast.Query{Body: s, Limit: top}
+		p.topped = &ast.Query{Body: s, Limit: top}
+		return p.topped
 	}
 	return s
 }
 
 func (p *parser) item() ast.Item {
 	from := int(p.tok().pos)
-	item := ast.Item{Expr: p.expr()}
+	var item ast.Item
+	if p.takeOp("*") {
+		item.Expr = p.exclude(&ast.Star{})
+	} else {
+		item.Expr = p.expr()
+	}
 	if p.err != nil {
 		return item
 	}

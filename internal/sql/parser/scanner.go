@@ -120,7 +120,7 @@ func (s *scanner) skipBlanks() {
 		case strings.HasPrefix(rest, "/*"):
 			end := strings.Index(rest[2:], "*/")
 			if end < 0 {
-				return // the open comment becomes the unexpected '/'
+				return // scanOperator makes a badToken of it
 			}
 			s.at += end + 4
 		case strings.HasPrefix(rest, "\u00a0"), strings.HasPrefix(rest, "\ufeff"):
@@ -315,7 +315,8 @@ func (s *scanner) scanDollar() {
 	s.emit(kind, from, s.text[from+1:s.at])
 }
 
-// scanStage reads @stage/path up to a blank, comma, bracket, quote or semicolon; parts in double quotes may have any of them.
+// scanStage reads @stage/path up to a blank, bracket, quote or semicolon, or a comma before the path; parts of the name in double
+// quotes may have any of them.
 func (s *scanner) scanStage() {
 	from := s.at
 	inPath := false
@@ -330,7 +331,7 @@ func (s *scanner) scanStage() {
 			s.at--
 			continue
 		}
-		if isBlank(c) || c == ';' || c == ',' || c == '(' || c == ')' || c == '\'' {
+		if isBlank(c) || c == ';' || c == '(' || c == ')' || c == '\'' || c == ',' && !inPath {
 			break
 		}
 		inPath = inPath || c == '/'
@@ -351,7 +352,7 @@ func (s *scanner) scanOperator() {
 			size = 2
 		}
 	}
-	if !strings.ContainsRune("()[]{},;.:?!=<>+-*/%|", rune(rest[0])) {
+	if strings.HasPrefix(rest, "/*") || !strings.ContainsRune("()[]{},;.:?!=<>+-*/%|", rune(rest[0])) {
 		s.bad(from)
 		return
 	}
