@@ -12,11 +12,51 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"reflect"
 	"time"
 
 	"firn.dev/firn/internal/catalog"
+	"firn.dev/firn/internal/sql/query"
 	"firn.dev/firn/internal/sql/rowset"
 )
+
+// Executor runs statements. It is safe for concurrent use.
+type Executor struct {
+	options Options
+	engine  *query.Engine
+	runs    *runs
+
+	verbs          map[reflect.Type]verb
+	kinds          map[catalog.Kind]*kind
+	shows          map[string]show
+	functions      map[string]function // SELECT f(...) and CALL f(...)
+	methods        map[string]function // CALL object!METHOD(...)
+	views          map[string]relation // INFORMATION_SCHEMA.<name>
+	tableFunctions map[string]relation // TABLE(f(...))
+	tableMethods   map[string]relation // TABLE(object!METHOD(...))
+}
+
+// New makes an executor. Close ends it.
+func New(o Options) *Executor {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Wake == nil {
+		o.Wake = func() {}
+	}
+	e := &Executor{
+		options: o, engine: query.New(), runs: newRuns(), verbs: verbTable(), kinds: kindTable(), functions: functionTable(),
+		methods: methodTable(), views: viewTable(), tableFunctions: tableFunctionTable(), tableMethods: tableMethodTable(),
+	}
+	e.shows = e.showTable()
+	return e
+}
+
+// Close waits until nothing runs any more, or until ctx ends: then what still runs is cancelled.
+func (e *Executor) Close(ctx context.Context) error {
+	e.runs.drain(ctx)
+	return e.engine.Close()
+}
 
 // Options is what an Executor needs. All fields but Wake and Log are required.
 type Options struct {
@@ -52,10 +92,11 @@ type ImageChecker interface {
 type ImageRef struct {
 	Repository *catalog.Object
 	Image      string
-	Tag        string // "" when the path gave a digest only
-	Digest     string // of the linux/amd64 manifest
-	TagDigest  string // what the tag names: Digest, or the index that holds it
-	Path       string // /db/schema/repo/image:tag, repository part in lower case
+	Tag        string            // "" when the path gave a digest only
+	Digest     string            // of the linux/amd64 manifest
+	TagDigest  string            // what the tag names: Digest, or the index that holds it
+	Path       string            // /db/schema/repo/image:tag, repository part in lower case
+	Labels     map[string]string // of the image's configuration; nil when not known
 }
 
 // ImageVerdict is what Check found about a fit image.
