@@ -54,7 +54,7 @@ type StatementFilter struct {
 	Status       StatementStatus
 	StartedSince time.Time // inclusive
 	StartedUntil time.Time // exclusive
-	Limit        int // newest first; 0 means 100
+	Limit        int       // newest first; 0 means 100
 }
 
 // Statements keeps statements and results.
