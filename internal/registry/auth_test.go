@@ -112,11 +112,11 @@ func TestPrivileges(t *testing.T) {
 	t.Parallel()
 	d := serve(t)
 	owner := d.as(t, "owner")
-	layer := random(1, 100)
+	layer := randomBytes(1, 100)
 	const name, other = "db/s/repo/img", "db/s/other/img"
 	_, manifest := owner.pushImage(name, "v1", layer, nil)
 	blob := sha256Of(layer)
-	secret := owner.pushBlob(other, random(2, 100))
+	secret := owner.pushBlob(other, randomBytes(2, 100))
 
 	// Each verb: what it answers to one who may only know nothing, pull, or push.
 	const hidden, denied = http.StatusNotFound, http.StatusForbidden

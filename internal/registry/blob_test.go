@@ -27,7 +27,7 @@ func TestRanges(t *testing.T) {
 		}
 		c := d.as(t, "writer")
 		for i, size := range []int{1000, 200 << 10} {
-			content := random(uint64(i), size)
+			content := randomBytes(uint64(i), size)
 			path := "/v2/" + image + "/blobs/" + c.pushBlob(image, content)
 			for _, r := range []struct {
 				header      string
@@ -62,7 +62,7 @@ func (w *sendfileWatcher) ReadFrom(r io.Reader) (int64, error) {
 func TestSendfile(t *testing.T) {
 	t.Parallel()
 	d := serve(t)
-	content := random(1, 100<<10)
+	content := randomBytes(1, 100<<10)
 	digest := d.as(t, "writer").pushBlob(image, content)
 	r, err := http.NewRequestWithContext(t.Context(), "GET", "/v2/"+image+"/blobs/"+digest, nil)
 	if err != nil {
@@ -88,7 +88,7 @@ func TestLostContent(t *testing.T) {
 	t.Parallel()
 	d := serve(t)
 	c := d.as(t, "writer")
-	content := random(1, 100<<10)
+	content := randomBytes(1, 100<<10)
 	digest := c.pushBlob(image, content)
 	b, err := d.blob(t, digest)
 	if err != nil {
@@ -109,7 +109,7 @@ func TestLease(t *testing.T) {
 	t.Parallel()
 	clock := &clock{now: time.Now()}
 	d := serveAt(t, clock.read)
-	digest := d.as(t, "writer").pushBlob(image, random(1, 10))
+	digest := d.as(t, "writer").pushBlob(image, randomBytes(1, 10))
 	leased := func() time.Time {
 		b, err := d.blob(t, digest)
 		if err != nil {

@@ -82,7 +82,7 @@ func (c client) want(status int, method, path string, body io.Reader, header ...
 }
 
 // random gives n bytes that nothing compresses, the same for the same seed.
-func random(seed uint64, n int) []byte {
+func randomBytes(seed uint64, n int) []byte {
 	b := make([]byte, n)
 	_, _ = rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8)}).Read(b)
 	return b

@@ -23,7 +23,7 @@ func TestManifest(t *testing.T) {
 	t.Parallel()
 	d := serve(t)
 	c := d.as(t, "writer")
-	body, sum := c.pushImage(image, "v1", random(1, 100), nil)
+	body, sum := c.pushImage(image, "v1", randomBytes(1, 100), nil)
 	for _, reference := range []string{"v1", sum} {
 		r := c.want(200, "GET", "/v2/"+image+"/manifests/"+reference, nil)
 		if !bytes.Equal(r.body, body) || r.Header.Get("Docker-Content-Digest") != sum || r.Header.Get("Content-Type") != v1.MediaTypeImageManifest {
@@ -85,7 +85,7 @@ func TestBadManifest(t *testing.T) {
 		}
 	}
 	// A blob of the same repository, in another image, is not enough.
-	other := c.pushBlob(image+"2", random(3, 10))
+	other := c.pushBlob(image+"2", randomBytes(3, 10))
 	r := c.do("PUT", "/v2/"+image+"/manifests/tag", strings.NewReader(manifest(`,"config":`+config+`,"layers":[{"digest":"`+other+`","size":10}]`)))
 	if r.StatusCode != 400 || r.code() != "MANIFEST_BLOB_UNKNOWN" {
 		t.Errorf("a manifest with another image's blob: %d %s", r.StatusCode, r.body)
@@ -132,7 +132,7 @@ func TestTags(t *testing.T) {
 	t.Parallel()
 	d := serve(t)
 	c := d.as(t, "writer")
-	body, sum := c.pushImage(image, "", random(1, 10), nil)
+	body, sum := c.pushImage(image, "", randomBytes(1, 10), nil)
 	list := func(path string) (tags []string, next string) {
 		r := c.want(200, "GET", path, nil)
 		var document struct {
@@ -189,9 +189,9 @@ func TestReferrers(t *testing.T) {
 	t.Parallel()
 	d := serve(t)
 	c := d.as(t, "writer")
-	_, sum := c.pushImage(image, "v1", random(1, 10), nil)
+	_, sum := c.pushImage(image, "v1", randomBytes(1, 10), nil)
 	about := func(subject, kind string) string {
-		_, got := c.pushImage(image, "", random(2, 10), func(m *v1.Manifest) {
+		_, got := c.pushImage(image, "", randomBytes(2, 10), func(m *v1.Manifest) {
 			m.ArtifactType = kind
 			m.Subject = &v1.Descriptor{MediaType: v1.MediaTypeImageManifest, Digest: digest.Digest(subject), Size: 1}
 			m.Annotations = map[string]string{"kind": kind}
@@ -234,7 +234,7 @@ func TestHolders(t *testing.T) {
 	t.Parallel()
 	d := serve(t)
 	c := d.as(t, "owner")
-	_, sum := c.pushImage(image, "v1", random(1, 10), nil)
+	_, sum := c.pushImage(image, "v1", randomBytes(1, 10), nil)
 	_, index := c.pushManifest(image, "multi", v1.MediaTypeImageIndex, map[string]any{
 		"schemaVersion": 2, "mediaType": v1.MediaTypeImageIndex,
 		"manifests": []v1.Descriptor{{MediaType: v1.MediaTypeImageManifest, Digest: digest.Digest(sum), Size: 1}},
@@ -287,7 +287,7 @@ func TestAudit(t *testing.T) {
 	t.Parallel()
 	d := serve(t)
 	writer := d.as(t, "writer")
-	body, sum := writer.pushImage(image, "v1", random(1, 10), nil)
+	body, sum := writer.pushImage(image, "v1", randomBytes(1, 10), nil)
 	d.as(t, "reader").want(200, "GET", "/v2/"+image+"/manifests/v1", nil)
 	d.as(t, "reader").want(200, "HEAD", "/v2/"+image+"/manifests/v1", nil)
 	d.as(t, "reader").want(403, "PUT", "/v2/"+image+"/manifests/v1", bytes.NewReader(body), "Content-Type", v1.MediaTypeImageManifest)

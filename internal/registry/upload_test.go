@@ -80,7 +80,7 @@ func TestPushBlob(t *testing.T) {
 			c := d.as(t, "writer")
 			for i, size := range sizes {
 				for _, digestOf := range []func([]byte) string{sha256Of, sha512Of} {
-					content := random(uint64(i), size)
+					content := randomBytes(uint64(i), size)
 					digest := digestOf(content)
 					c.want(404, "HEAD", "/v2/"+image+"/blobs/"+digest, nil)
 					push(c, digest, content)
@@ -148,7 +148,7 @@ func TestWrongDigest(t *testing.T) {
 	d := serve(t)
 	c := d.as(t, "writer")
 	for i, size := range sizes {
-		content := random(uint64(i), size)
+		content := randomBytes(uint64(i), size)
 		for _, wrong := range []string{sha256Of([]byte("x")), sha512Of([]byte("x"))} {
 			r := c.want(400, "POST", "/v2/"+image+"/blobs/uploads/?digest="+wrong, bytes.NewReader(content))
 			if r.code() != "DIGEST_INVALID" {
@@ -176,7 +176,7 @@ func TestResume(t *testing.T) {
 	for _, size := range []int{1000, 500 << 10} {
 		d := serve(t)
 		c := d.as(t, "writer")
-		content := random(7, size)
+		content := randomBytes(7, size)
 		at := c.begin()
 		half := size / 2
 		r, err := http.NewRequestWithContext(t.Context(), "PATCH", d.url+at, io.MultiReader(bytes.NewReader(content[:half]), iotest.ErrReader(errors.New("cable cut"))))
@@ -229,7 +229,7 @@ func TestOneWriter(t *testing.T) {
 	d := serve(t)
 	c := d.as(t, "writer")
 	at := c.begin()
-	content := random(1, 200<<10)
+	content := randomBytes(1, 200<<10)
 	slow, first := io.Pipe()
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -266,11 +266,11 @@ func TestManyPushers(t *testing.T) {
 		wg.Go(func() {
 			c := d.as(t, "writer")
 			for seed := range 4 {
-				content := random(uint64(seed), 100<<10)
+				content := randomBytes(uint64(seed), 100<<10)
 				c.pushBlob(image, content)
 				c.wantBlob(sha256Of(content), content)
 			}
-			c.pushBlob(image, random(uint64(100+i), 70<<10))
+			c.pushBlob(image, randomBytes(uint64(100+i), 70<<10))
 		})
 	}
 	wg.Wait()
@@ -284,8 +284,8 @@ func TestExpiry(t *testing.T) {
 	d := serveAt(t, clock.read)
 	c := d.as(t, "writer")
 	small, large := c.begin(), c.begin()
-	c.want(202, "PATCH", small, bytes.NewReader(random(1, 10)))
-	c.want(202, "PATCH", large, bytes.NewReader(random(1, 100<<10)))
+	c.want(202, "PATCH", small, bytes.NewReader(randomBytes(1, 10)))
+	c.want(202, "PATCH", large, bytes.NewReader(randomBytes(1, 100<<10)))
 	clock.advance(23 * time.Hour)
 	kept := c.begin()
 	clock.advance(2 * time.Hour)

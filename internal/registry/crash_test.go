@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package registry_test
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// crashDirectory names the environment variable that makes the test program a registry, for TestKill.
+const crashDirectory = "FIRN_REGISTRY_TEST_DIRECTORY"
+
+func TestMain(m *testing.M) {
+	if directory := os.Getenv(crashDirectory); directory != "" {
+		fmt.Fprintln(os.Stderr, serveUntilKilled(directory))
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+// serveUntilKilled serves the registry of a directory and prints its URL.
+func serveUntilKilled(directory string) error {
+	d, _, err := openRegistry(directory, time.Now)
+	if err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	fmt.Println("http://" + l.Addr().String())
+	return http.Serve(l, d)
+}
+
+// startServer starts a registry in a process of its own; kill ends it as a crash would.
+func startServer(t *testing.T, directory string) (url string, kill func()) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), crashDirectory+"="+directory)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var once sync.Once
+	kill = func() {
+		once.Do(func() {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+		})
+	}
+	t.Cleanup(kill)
+	url, err = bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatalf("the server does not start: %v", err)
+	}
+	return strings.TrimSpace(url), kill
+}
+
+// acknowledged is what the server has said it has.
+type acknowledged struct {
+	mu    sync.Mutex
+	blobs map[string][]byte
+	tags  map[string]string // tag -> digest
+}
+
+// pushUntilDead pushes images of a small and a large layer until the server does not answer, noting what it acknowledged.
+func (a *acknowledged) pushUntilDead(t *testing.T, url string, worker, round int) {
+	send := func(method, path string, body []byte, contentType string) bool {
+		r, err := http.NewRequestWithContext(t.Context(), method, url+path, strings.NewReader(string(body)))
+		if err != nil {
+			t.Error(err)
+			return false
+		}
+		r.SetBasicAuth("writer", "secret:writer")
+		r.Header.Set("Content-Type", contentType)
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			return false // killed
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusCreated {
+			t.Errorf("%s %s: %s", method, path, resp.Status)
+		}
+		return resp.StatusCode == http.StatusCreated
+	}
+	for i := 0; ; i++ {
+		config, layer := randomBytes(uint64(worker*1000+i), 200), randomBytes(uint64(worker*1000+i), 100<<10+round)
+		for _, content := range [][]byte{config, layer} {
+			digest := sha256Of(content)
+			if !send("POST", "/v2/"+image+"/blobs/uploads/?digest="+digest, content, "") {
+				return
+			}
+			a.mu.Lock()
+			a.blobs[digest] = content
+			a.mu.Unlock()
+		}
+		manifest := fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":%q,"config":{"digest":%q},"layers":[{"digest":%q}]}`,
+			v1.MediaTypeImageManifest, sha256Of(config), sha256Of(layer))
+		tag := fmt.Sprintf("t%d-%d", worker, i%5) // tags move
+		a.mu.Lock()
+		delete(a.tags, tag) // between the push and its answer either digest is right
+		a.mu.Unlock()
+		if !send("PUT", "/v2/"+image+"/manifests/"+tag, manifest, v1.MediaTypeImageManifest) {
+			return
+		}
+		a.mu.Lock()
+		a.tags[tag] = sha256Of(manifest)
+		a.mu.Unlock()
+	}
+}
+
+// TestKill kills the server in the middle of pushes, several times over the same directory: everything that it had
+// acknowledged is there when it is back.
+func TestKill(t *testing.T) {
+	t.Parallel()
+	directory := t.TempDir()
+	have := &acknowledged{blobs: map[string][]byte{}, tags: map[string]string{}}
+	for round := range 3 {
+		url, kill := startServer(t, directory)
+		before := len(have.blobs)
+		var wg sync.WaitGroup
+		for worker := range 4 {
+			wg.Go(func() { have.pushUntilDead(t, url, worker, round) })
+		}
+		for deadline := time.Now().Add(30 * time.Second); ; {
+			have.mu.Lock()
+			enough := len(have.blobs) >= before+60+7*round
+			have.mu.Unlock()
+			if enough {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatal("pushes are too slow")
+			}
+			time.Sleep(time.Millisecond)
+		}
+		kill()
+		wg.Wait()
+	}
+	url, _ := startServer(t, directory)
+	c := client{t, url, "writer"}
+	for digest, content := range have.blobs {
+		c.wantBlob(digest, content)
+	}
+	for tag, digest := range have.tags {
+		r := c.want(200, "GET", "/v2/"+image+"/manifests/"+tag, nil)
+		if got := sha256Of(r.body); got != digest {
+			t.Errorf("tag %s names %s, acknowledged was %s", tag, got, digest)
+		}
+	}
+	t.Logf("%d blobs and %d tags survived 3 kills", len(have.blobs), len(have.tags))
+}
