@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One server for all tests, on a free port and a data directory of its own, with the base image published."""
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+
+from line import ROOT, Line
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Server:
+    """firnd as a process that can be killed and started again on the same data."""
+
+    def __init__(self, directory: pathlib.Path):
+        self.directory, self.host, self.process = directory, f"127.0.0.1:{free_port()}", None
+        directory.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def data(self) -> pathlib.Path:
+        return self.directory / "data"
+
+    def start(self):
+        out = open(self.directory / "out", "w", encoding="utf-8")
+        log = open(self.directory / "firnd.log", "a", encoding="utf-8")
+        self.process = subprocess.Popen([ROOT / "bin/firnd", "serve", "--data-dir", self.data, "--listen", self.host], stdout=out, stderr=log)
+        deadline = time.monotonic() + 60
+        while "ready " not in (self.directory / "out").read_text():
+            assert self.process.poll() is None and time.monotonic() < deadline, (self.directory / "firnd.log").read_text()[-3000:]
+            time.sleep(0.05)
+
+    def kill(self):
+        """Ends the process as a power switch would."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self) -> int:
+        self.process.terminate()
+        return self.process.wait(timeout=60)
+
+    def password(self) -> str:
+        return (self.data / "admin-password").read_text().strip()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    s = Server(tmp_path_factory.mktemp("firnd"))
+    s.start()
+    subprocess.run([ROOT / "bin/firnd", "base", "build", "cpu", "--data-dir", s.data, "--listen", s.host], check=True,
+                   stdout=subprocess.DEVNULL)
+    yield s
+    code = s.stop()
+    log = (s.directory / "firnd.log").read_text()
+    if os.environ.get("FIRN_TEST_LOG"):
+        pathlib.Path(os.environ["FIRN_TEST_LOG"]).write_text(log)
+    for name in subprocess.run(["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"], text=True, stdout=subprocess.PIPE,
+                               check=True).stdout.split():
+        if name.startswith((s.host + "/", "firn-e2e/")):
+            subprocess.run(["docker", "image", "rm", "-f", name], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    assert code == 0, log[-3000:]
+    assert "panic" not in log
+    for secret in (s.password(),):
+        assert secret not in log
+
+
+@pytest.fixture(scope="session")
+def line(server, tmp_path_factory):
+    walk = Line(server.host, server.password(), tmp_path_factory.mktemp("clients"), (ROOT / "images/base/VERSION").read_text().strip())
+    walk.set_up()
+    return walk
+
+
+@pytest.fixture(scope="session")
+def pushed(line):
+    """The user's image, built on the pulled base and pushed."""
+    line.docker_login("paula")
+    line.pull_base()
+    line.build("churn", "firn-e2e/churn:v1")
+    line.push("firn-e2e/churn:v1", "churn:v1")
+    return line
+
+
+@pytest.fixture(scope="session")
+def environment(pushed):
+    """The registered environment, which data scientists may use."""
+    pushed.create_environment()
+    pushed.sql("paula", "GRANT USAGE ON CUSTOM RUNTIME ENVIRONMENT churn_env TO ROLE data_scientist")
+    return pushed
+
+
+@pytest.fixture(scope="session")
+def job_session(environment):
+    session = environment.job_session()
+    yield session
+    session.close()
