@@ -17,8 +17,8 @@ import (
 
 // Lifetimes of what Firn hands out.
 const (
-	SessionTTL  = time.Hour      // validityInSeconds of a session token
-	MasterTTL   = 4 * time.Hour  // masterValidityInSeconds: clients derive their heartbeat from 14400
+	SessionTTL  = time.Hour     // validityInSeconds of a session token
+	MasterTTL   = 4 * time.Hour // masterValidityInSeconds: clients derive their heartbeat from 14400
 	TransferTTL = time.Hour
 	jobTTL      = 30 * 24 * time.Hour // a job's token is revoked when the job ends; this is the outermost bound
 )

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command bench measures Firn beside a peer in one run and prints ratios: `make bench`, or `make bench B=submit` for one.
+//
+// Each line is "bench <name> ours=<x> peer=<what>:<y> ratio=<r>"; the same numbers go to bench/results.json. It starts the
+// programs in bin/ itself, on free ports and directories of its own, and sends traffic to loopback only.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"time"
+)
+
+// measurement is one line of the result.
+type measurement struct {
+	Name   string         `json:"name"`
+	Ours   float64        `json:"ours"`
+	Unit   string         `json:"unit"`
+	Peer   string         `json:"peer"`
+	Theirs float64        `json:"theirs"`
+	Ratio  float64        `json:"ratio"` // ours / theirs
+	Detail map[string]any `json:"detail,omitempty"`
+}
+
+// bench measures one thing.
+type bench struct {
+	name string
+	run  func(ctx context.Context) ([]measurement, error)
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	benches := []bench{
+		{"select1", select1}, {"submit", submit}, {"show", show}, {"idle", idle}, {"job_start", jobStart}, {"job_user_line", jobUserLine},
+	}
+	var results []measurement
+	for _, b := range benches {
+		if len(os.Args) > 1 && !slices.Contains(os.Args[1:], b.name) {
+			continue
+		}
+		found, err := b.run(ctx)
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "bench %s: %v\n", b.name, err)
+			os.Exit(1)
+		}
+		for _, m := range found {
+			fmt.Printf("bench %s ours=%.4g%s peer=%s:%.4g%s ratio=%.3g\n", m.Name, m.Ours, m.Unit, m.Peer, m.Theirs, m.Unit, m.Ratio)
+		}
+		results = append(results, found...)
+	}
+	text, err := json.MarshalIndent(map[string]any{"at": time.Now().UTC(), "results": results}, "", "  ")
+	if err == nil {
+		err = os.WriteFile("bench/results.json", append(text, '\n'), 0o644)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// compared makes a measurement of two numbers.
+func compared(name, unit string, ours float64, peer string, theirs float64, detail map[string]any) measurement {
+	return measurement{Name: name, Ours: ours, Unit: unit, Peer: peer, Theirs: theirs, Ratio: ours / theirs, Detail: detail}
+}
+
+// median gives the middle of the values.
+func median(values []float64) float64 {
+	values = slices.Sorted(slices.Values(values))
+	return values[len(values)/2]
+}

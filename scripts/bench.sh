@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Measures side by side with peers: bench.sh [NAME...]
+set -euo pipefail
+source "$(dirname "$0")/services.sh"
+need_packages debootstrap=debootstrap
+need_go
+trap stop_services EXIT
+docker_up
+clients_up
+cd "$FIRN_ROOT"
+scripts/build.sh
+go run ./bench "$@"
