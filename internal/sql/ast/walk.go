@@ -70,6 +70,10 @@ func (w walker) table(t Table) {
 	case *TableName:
 		w.expr(t.Name.argument())
 	case *TableFunction:
+		w.expr(t.Object.argument())
+		if t.Stage != nil {
+			w.expr(t.Stage.Arg)
+		}
 		w.arguments(t.Args)
 		w.exprs(t.Partition...)
 		w.orders(t.Order)

@@ -23,19 +23,11 @@ const blockEnd = "\n====\n"
 // TestGolden reads testdata/*.txt: blocks of input, a line ----, and what the parser makes of it.
 func TestGolden(t *testing.T) {
 	t.Parallel()
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no goldens: %v", err)
-	}
-	for _, file := range files {
+	for _, file := range goldenFiles(t) {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
 			t.Parallel()
-			data, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
 			var out strings.Builder
-			for block := range strings.SplitSeq(strings.TrimSuffix(string(data), blockEnd), blockEnd) {
+			for _, block := range blocks(t, file) {
 				input, want, _ := strings.Cut(block, "\n----\n")
 				got := describe(t, input)
 				if !*update && got != want {
@@ -50,6 +42,34 @@ func TestGolden(t *testing.T) {
 			}
 		})
 	}
+}
+
+func goldenFiles(t testing.TB) []string {
+	t.Helper()
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no goldens: %v", err)
+	}
+	return files
+}
+
+func blocks(t testing.TB, file string) []string {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Split(strings.TrimSuffix(string(data), blockEnd), blockEnd)
+}
+
+// goldens gives the blocks of all files.
+func goldens(t testing.TB) []string {
+	t.Helper()
+	var all []string
+	for _, file := range goldenFiles(t) {
+		all = append(all, blocks(t, file)...)
+	}
+	return all
 }
 
 // describe prints all that the parser found out about a text.

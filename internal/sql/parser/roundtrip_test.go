@@ -72,6 +72,10 @@ func FuzzParse(f *testing.F) {
 	for _, s := range Synopses() {
 		f.Add(s.Example)
 	}
+	for _, block := range goldens(f) {
+		input, _, _ := strings.Cut(block, "\n----\n")
+		f.Add(input)
+	}
 	f.Fuzz(func(t *testing.T, text string) {
 		parsed, err := Parse(text)
 		if err != nil {
