@@ -307,3 +307,11 @@ func builtIn(o *catalog.Object) bool {
 	spec, ok := o.Spec.(*catalog.RoleSpec)
 	return ok && spec.BuiltIn
 }
+
+// Primary gives the role that counts for creating, and that owns what is created: PUBLIC when the one asked for is not granted.
+func (g *Guard) Primary() string {
+	if g.who.Role == "" || !g.primary[g.who.Role] {
+		return catalog.RolePublic
+	}
+	return g.who.Role
+}

@@ -24,6 +24,7 @@ import (
 type Executor struct {
 	options Options
 	engine  *query.Engine
+	codec   resultCodec
 	runs    *runs
 
 	verbs          map[reflect.Type]verb
@@ -45,7 +46,7 @@ func New(o Options) *Executor {
 		o.Wake = func() {}
 	}
 	e := &Executor{
-		options: o, engine: query.New(), runs: newRuns(), verbs: verbTable(), kinds: kindTable(), functions: functionTable(),
+		options: o, engine: query.New(), codec: newResultCodec(), runs: newRuns(), verbs: verbTable(), kinds: kindTable(), functions: functionTable(),
 		methods: methodTable(), views: viewTable(), tableFunctions: tableFunctionTable(), tableMethods: tableMethodTable(),
 	}
 	e.shows = e.showTable()
@@ -55,6 +56,7 @@ func New(o Options) *Executor {
 // Close waits until nothing runs any more, or until ctx ends: then what still runs is cancelled.
 func (e *Executor) Close(ctx context.Context) error {
 	e.runs.drain(ctx)
+	e.codec.close()
 	return e.engine.Close()
 }
 

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package executor
+
+import (
+	"context"
+	"strings"
+
+	"firn.dev/firn/internal/catalog"
+	"firn.dev/firn/internal/errs"
+	"firn.dev/firn/internal/rbac"
+	"firn.dev/firn/internal/sql/ast"
+	"firn.dev/firn/internal/sql/query"
+	"firn.dev/firn/internal/sql/rowset"
+)
+
+func repositoryKind() *kind {
+	return &kind{
+		kind: catalog.KindImageRepository, plural: "IMAGE REPOSITORIES", plain: true, replace: true, comments: true,
+		properties: []property{encryptionProperty(func(s *catalog.ImageRepositorySpec) *string { return &s.Encryption })},
+		columns: []column{
+			createdOn(), nameColumn(), databaseName(), schemaName(),
+			textOf("repository_url", func(l *listing, o *catalog.Object) *string {
+				return textCell(l.w.options.Registry() + repositoryPath(o.Name))
+			}),
+			owner(), ownerRoleType(), comment(),
+			specText("encryption", func(s *catalog.ImageRepositorySpec) string { return s.Encryption }),
+			null("privatelink_repository_url"),
+		},
+		check: func(o *catalog.Object) error {
+			if s := o.Spec.(*catalog.ImageRepositorySpec); s.Encryption == "" {
+				s.Encryption = "SNOWFLAKE_SSE"
+			}
+			return nil
+		},
+		dropping: repositoryDropping,
+	}
+}
+
+// encryptionProperty is ENCRYPTION = (TYPE = '...').
+func encryptionProperty[S catalog.Spec](field func(S) *string) property {
+	return property{
+		name: "ENCRYPTION", once: true,
+		decode: func(_ context.Context, w *work, v ast.Value) (change, error) {
+			inner, err := w.mapValue("ENCRYPTION", v, "TYPE")
+			if err != nil {
+				return nil, err
+			}
+			given, ok := inner["TYPE"]
+			if !ok {
+				return nil, badValue("ENCRYPTION", "()", "(TYPE = 'SNOWFLAKE_SSE'), (TYPE = 'SNOWFLAKE_FULL')")
+			}
+			word, err := w.wordValue("TYPE", given, []string{"SNOWFLAKE_SSE", "SNOWFLAKE_FULL"})
+			return func(o *catalog.Object) { *field(o.Spec.(S)) = word }, err
+		},
+	}
+}
+
+// repositoryPath is the path of a repository as image references write it: /db/schema/repo.
+func repositoryPath(n catalog.Name) string {
+	return "/" + strings.ToLower(n.Database+"/"+n.Schema+"/"+n.Object)
+}
+
+// repositoryDropping refuses while an environment runs from the repository: its image would be gone.
+func repositoryDropping(_ *work, tx catalog.Tx, o *catalog.Object) error {
+	var users []string
+	for env, err := range tx.Objects(catalog.KindRuntimeEnvironment, catalog.Name{}) {
+		if err != nil {
+			return err
+		}
+		if env.Spec.(*catalog.RuntimeEnvironmentSpec).Repository == o.ID {
+			users = append(users, env.Name.String())
+		}
+	}
+	if len(users) > 0 {
+		return errs.New(errs.Refused, "image repository '%s' is used by custom runtime environments %s: drop them first", o.Name, strings.Join(users, ", "))
+	}
+	return nil
+}
+
+// showImages is SHOW IMAGES IN IMAGE REPOSITORY: one row per tag.
+func showImages() show {
+	return show{
+		columns: []rowset.Column{
+			rowset.TimestampColumn("created_on"), rowset.TextColumn("image_name"), rowset.TextColumn("tags"), rowset.TextColumn("digest"),
+			rowset.TextColumn("image_path"),
+		},
+		scope: catalog.KindImageRepository,
+		rows: func(l *listing, scope showScope) error {
+			for tag, err := range l.tx.Tags(scope.object.ID, "", "") {
+				if err != nil {
+					return err
+				}
+				path := strings.TrimPrefix(repositoryPath(scope.object.Name), "/") + "/" + tag.Image + ":" + tag.Name
+				l.add(tag.Image, func() []*string {
+					return []*string{timeCell(tag.Created), textCell(tag.Image), textCell(tag.Name), textCell(tag.Digest), &path}
+				})
+			}
+			return nil
+		},
+	}
+}
+
+// listImages is SYSTEM$REGISTRY_LIST_IMAGES('/db/schema/repo'): {"images": [...]}.
+func listImages(ctx context.Context, w *work, args []query.Value) (query.Value, error) {
+	path, err := textArg(args, 0)
+	if err != nil {
+		return query.Value{}, err
+	}
+	parts := strings.Split(strings.ToUpper(strings.Trim(path, "/")), "/")
+	if len(parts) != 3 {
+		return query.Value{}, errs.New(errs.Invalid, "invalid image repository path '%s': it is /database/schema/repository", path).Numbered(904, "42000")
+	}
+	images := []string{}
+	err = w.view(ctx, func(tx catalog.Tx, g *rbac.Guard) error {
+		name := catalog.Name{Database: parts[0], Schema: parts[1], Object: parts[2]}
+		err := g.Check([]catalog.Requirement{{Any: []catalog.Privilege{catalog.Read, catalog.Write}, Kind: catalog.KindImageRepository, Name: name}})
+		if err != nil {
+			return err
+		}
+		o, err := tx.Object(catalog.KindImageRepository, name)
+		if err != nil {
+			return err
+		}
+		images, err = collect(tx.ImageNames(o.ID))
+		return err
+	})
+	if images == nil {
+		images = []string{}
+	}
+	return query.TextValue(*jsonCell(map[string][]string{"images": images})), err
+}
