@@ -163,7 +163,7 @@ func (w *work) auditRefusal(ctx context.Context, s submission, cause error) {
 			Statement: w.id, Detail: "job " + s.name.String() + ": " + errs.MessageOf(cause),
 		})
 	})
-	if err != nil && w.options.Log != nil {
+	if err != nil {
 		w.options.Log.Warn("refusal is not in the audit trail", "statement", w.id, "error", err)
 	}
 }

@@ -26,13 +26,6 @@ func jobName(j *catalog.Job) catalog.Name {
 	return catalog.Name{Database: j.Database, Schema: j.Schema, Object: j.Name}
 }
 
-// wake hints to the scheduler at once; statements that do not wait leave that to the end of the pipeline.
-func (w *work) wake() {
-	if w.options.Wake != nil {
-		w.options.Wake()
-	}
-}
-
 // awaitJob waits until the job has a state that is wanted, or a final one.
 //
 // Errors: NotFound; the cause of the end of ctx, and then the job as it was seen last.
@@ -116,7 +109,7 @@ func spcsWaitFor(ctx context.Context, w *work, name catalog.Name, args []query.V
 	}
 	limited, cancel := context.WithTimeout(ctx, time.Duration(seconds)*time.Second)
 	defer cancel()
-	w.wake()
+	w.options.Wake()
 	job, err := w.awaitJob(limited, o.Spec.(*catalog.ServiceSpec).JobID, func(s catalog.JobState) bool { return s == want })
 	switch {
 	case ctx.Err() != nil || job == nil:

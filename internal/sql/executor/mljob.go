@@ -122,7 +122,7 @@ func (w *work) integrationNames(texts []string) ([]catalog.Name, error) {
 //
 // Errors: Refused when it did not end well, with the reason; Canceled with ctx.
 func (w *work) finish(ctx context.Context, job *catalog.Job) error {
-	w.wake()
+	w.options.Wake() // the end of the statement would be too late
 	job, err := w.awaitJob(ctx, job.ID, catalog.JobState.Final)
 	if err != nil || job.State == catalog.JobDone {
 		return err

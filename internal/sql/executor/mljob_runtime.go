@@ -41,7 +41,10 @@ func mlJobRuntime(ctx context.Context, w *work, args []query.Value) (query.Value
 	if err != nil {
 		return query.Value{}, err
 	}
-	selector, python := runtimeSelector(args[1].Text())
+	selector, python := "", ""
+	if len(args) > 1 {
+		selector, python = runtimeSelector(args[1].Text())
+	}
 	path, err := w.runtimePath(ctx, family, selector, python)
 	if err != nil {
 		return query.Value{}, err

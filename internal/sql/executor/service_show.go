@@ -4,7 +4,6 @@ package executor
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"firn.dev/firn/internal/catalog"
@@ -52,6 +51,7 @@ func showServices(jobs bool) show {
 	}
 }
 
+// textColumns makes text columns of names with blanks between them.
 func textColumns(names string) []rowset.Column {
 	var out []rowset.Column
 	for _, n := range strings.Fields(names) {
@@ -155,7 +155,10 @@ func showServiceRoles() show {
 	})
 }
 
-// inServiceRoles tells whether SHOW ROLES asks for the roles of a service.
-func inServiceRoles(s *ast.Show) bool {
-	return slices.Contains([]string{"ROLES"}, s.What) && s.In != nil && s.In.Kind == catalog.KindService
+// shownAs is what a SHOW is called in showTable: its own name, but that of the roles of a service.
+func shownAs(s *ast.Show) string {
+	if s.What == "ROLES" && s.In != nil && s.In.Kind == catalog.KindService {
+		return "ROLES IN SERVICE"
+	}
+	return s.What
 }
