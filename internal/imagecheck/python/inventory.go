@@ -30,12 +30,14 @@ type dist struct {
 	tooLong  bool
 	meta     fields
 	requires []field
-	extras   []string // of requires.txt
-	tags     []string
-	wheel    bool
-	name     string // canonical, from the metadata
-	version  pep440.Version
-	pkg      Package
+	// requiresTxt is what an egg's requires.txt says, also when its metadata has requirements of its own.
+	requiresTxt []field
+	extras      []string
+	tags        []string
+	wheel       bool
+	name        string // canonical, from the metadata
+	version     pep440.Version
+	pkg         Package
 }
 
 // nameVersion gives what the directory's own name says: "x-1.0.dist-info" is x and 1.0.
@@ -163,8 +165,10 @@ func (f *finder) load(dir, entry, at, kind string) *dist {
 		d.meta = parseHeader(n.Body, false)
 	}
 	d.requires = d.meta.all("Requires-Dist")
-	if body, ok := f.tree.Body(path.Join(at, "requires.txt")); ok && kind != "dist-info" && len(d.requires) == 0 {
-		d.requires = requiresTxt(body)
+	if body, ok := f.tree.Body(path.Join(at, "requires.txt")); ok && kind != "dist-info" {
+		if d.requiresTxt = requiresTxt(body); len(d.requires) == 0 {
+			d.requires = d.requiresTxt
+		}
 	}
 	f.describe(d)
 	return d

@@ -25,6 +25,7 @@ type pipRules struct {
 	specifier pep440.Rules
 	version   pep440.Version
 	importlib bool // else the pkg_resources backend
+	starts    bool // pip before 23.1.2 needs a module that Python 3.12 removed
 }
 
 // newestPip stands for the pip of an environment that has none.
@@ -50,6 +51,7 @@ func (e *Environment) pipRules() pipRules {
 		}
 	}
 	minor, _ := strconv.Atoi(e.minor[strings.IndexByte(e.minor, '.')+1:])
+	r.starts = minor < 12 || r.from("23.1.2")
 	r.importlib = minor >= 11 && r.from("22.3")
 	return r
 }
@@ -94,6 +96,10 @@ func (e *Environment) pipCheck() pipResult {
 	byName := map[string]*pipDist{}
 	seen := map[string]bool{}
 	result := pipResult{lines: []string{}}
+	if pip, ok := e.Installed("pip"); ok && !rules.starts {
+		e.deadPip = pip.Path
+		return pipResult{lines: []string{}, exit: 2}
+	}
 	for _, d := range e.dists {
 		p := &pipDist{dist: d}
 		what := e.read(p, rules, env)
@@ -161,6 +167,9 @@ func (e *Environment) read(p *pipDist, r pipRules, env pep508.Environment) fate 
 	if r.importlib && d.bom {
 		text = dirVersion
 	}
+	if !r.importlib {
+		text = strings.ReplaceAll(text, "_", "-")
+	}
 	if text == "" {
 		switch {
 		case !r.importlib, r.from("25.3"):
@@ -173,8 +182,8 @@ func (e *Environment) read(p *pipDist, r pipRules, env pep508.Environment) fate 
 	if p.version.IsLegacy() && r.from("24.1") {
 		return dropped
 	}
-	if r.importlib && d.bom {
-		return installed
+	if d.bom {
+		return installed // the mark hides every header line, requirements too
 	}
 	return p.parse(r, env)
 }
@@ -211,7 +220,11 @@ func (r pipRules) skipsEgg(d *dist) bool {
 
 // parse reads the requirements that hold without an extra.
 func (p *pipDist) parse(r pipRules, env pep508.Environment) fate {
-	for _, one := range p.requires {
+	requires := p.requires
+	if p.kind == "egg" || !r.importlib && p.kind != "dist-info" {
+		requires = p.requiresTxt
+	}
+	for _, one := range requires {
 		text := strings.TrimSpace(one.value)
 		if one.folded() {
 			if !r.importlib || r.from("24.1") {
@@ -248,7 +261,7 @@ func (r *pipResult) check(p *pipDist, byName map[string]*pipDist, rules pipRules
 		other := byName[dependency]
 		if other == nil {
 			problem.Kind = "missing"
-			line := fmt.Sprintf("%s %s requires %s, which is not installed.", p.name, version, req.Name)
+			line := fmt.Sprintf("%s %s requires %s, which is not installed.", p.name, version, dependency)
 			r.problems = append(r.problems, finding{Problem: problem, line: line, req: req})
 			continue
 		}
