@@ -78,6 +78,8 @@ type pipDist struct {
 	name    string
 	version pep440.Version
 	reqs    []pep508.Requirement
+	// flaw and culprit say why pip drops it: the kind of problem and the requirement to blame, if any.
+	flaw, culprit string
 }
 
 // pipResult is the pip column.
@@ -113,7 +115,7 @@ func (e *Environment) pipCheck() pipResult {
 			return pipResult{lines: []string{}, exit: 2}
 		case dropped:
 			result.exit = 1
-			result.problems = append(result.problems, droppedProblem(d))
+			result.problems = append(result.problems, droppedProblem(p))
 		default:
 			order = append(order, p)
 			byName[p.name] = p
@@ -134,9 +136,14 @@ func (e *Environment) pipCheck() pipResult {
 	return result
 }
 
-func droppedProblem(d *dist) finding {
+func droppedProblem(p *pipDist) finding {
+	kind := p.flaw
+	if kind == "" {
+		kind = "invalid_metadata"
+	}
 	return finding{Problem: Problem{
-		Kind: "invalid_metadata", Columns: []string{columnPip}, Package: cmpName(d), Version: optional(d.pkg.Version), Path: d.path, Why: []Hop{},
+		Kind: kind, Columns: []string{columnPip}, Package: cmpName(p.dist), Version: optional(p.pkg.Version), Requirement: optional(p.culprit),
+		Path: p.path, Why: []Hop{},
 	}}
 }
 
@@ -180,6 +187,7 @@ func (e *Environment) read(p *pipDist, r pipRules, env pep508.Environment) fate 
 	}
 	p.version = pep440.ParseLegacy(text).Normal()
 	if p.version.IsLegacy() && r.from("24.1") {
+		p.flaw = "invalid_version"
 		return dropped
 	}
 	if d.bom {
@@ -226,6 +234,7 @@ func (p *pipDist) parse(r pipRules, env pep508.Environment) fate {
 	}
 	for _, one := range requires {
 		text := strings.TrimSpace(one.value)
+		p.flaw, p.culprit = "invalid_requirement", unfold(text)
 		if one.folded() {
 			if !r.importlib || r.from("24.1") {
 				return dropped
