@@ -82,3 +82,25 @@ func busybox(t testing.TB) []byte {
 	}
 	return buf.Bytes()
 }
+
+// PushDockerImage pushes the image of DockerImage to a registry without login as repository:v1, takes the tag off again, and
+// gives the digest, so that a backend has to pull it.
+func PushDockerImage(t testing.TB, host, repository string) (digest string) {
+	t.Helper()
+	ref := host + "/" + repository + ":v1"
+	docker := func(args ...string) string {
+		out, err := exec.CommandContext(t.Context(), "docker", args...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("docker %s: %v\n%s", strings.Join(args, " "), err, out)
+		}
+		return string(out)
+	}
+	docker("tag", DockerImage(t), ref)
+	_, rest, found := strings.Cut(docker("push", ref), "digest: ")
+	docker("rmi", ref)
+	fields := strings.Fields(rest)
+	if !found || len(fields) == 0 {
+		t.Fatalf("docker push of %s tells no digest", ref)
+	}
+	return fields[0]
+}
