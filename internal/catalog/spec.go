@@ -155,14 +155,35 @@ func (*RuntimeEnvironmentSpec) Kind() Kind { return KindRuntimeEnvironment }
 
 // NewSpec gives an empty spec of the kind, for decoding; nil for an unknown kind.
 func NewSpec(kind Kind) Spec {
-	for _, s := range []Spec{
-		&AccountSpec{}, &RoleSpec{}, &UserSpec{}, &DatabaseSpec{}, &SchemaSpec{}, &StageSpec{}, &ImageRepositorySpec{},
-		&ServiceSpec{}, &SecretSpec{}, &NetworkRuleSpec{}, &IntegrationSpec{}, &ComputePoolSpec{}, &WarehouseSpec{},
-		&RuntimeEnvironmentSpec{},
-	} {
-		if s.Kind() == kind {
-			return s
-		}
+	switch kind {
+	case KindAccount:
+		return &AccountSpec{}
+	case KindRole:
+		return &RoleSpec{}
+	case KindUser:
+		return &UserSpec{}
+	case KindDatabase:
+		return &DatabaseSpec{}
+	case KindSchema:
+		return &SchemaSpec{}
+	case KindStage:
+		return &StageSpec{}
+	case KindImageRepository:
+		return &ImageRepositorySpec{}
+	case KindService:
+		return &ServiceSpec{}
+	case KindSecret:
+		return &SecretSpec{}
+	case KindNetworkRule:
+		return &NetworkRuleSpec{}
+	case KindIntegration:
+		return &IntegrationSpec{}
+	case KindComputePool:
+		return &ComputePoolSpec{}
+	case KindWarehouse:
+		return &WarehouseSpec{}
+	case KindRuntimeEnvironment:
+		return &RuntimeEnvironmentSpec{}
 	}
 	return nil
 }
