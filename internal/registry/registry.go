@@ -8,6 +8,9 @@
 // package keeps nothing that a restart would lose. It decides no privilege and checks no password: an Authenticator and an
 // Authorizer do. Only cmd/firnd builds it.
 //
+// To pull, list and mount from, an identity needs READ or WRITE on the image repository; to push, tag, delete, or see an upload, WRITE; OWNERSHIP includes
+// both. Who may not pull is told that the repository does not exist. Privileges are looked up where a request starts.
+//
 // Read route.go for what is served, errors.go for how failures are told, upload.go for when a push is durable.
 package registry
 
@@ -127,16 +130,34 @@ func (g *Registry) ExpireUploads(ctx context.Context) (int, error) {
 	})
 	removed := 0
 	for _, u := range expired {
-		if _, busy := g.busy.Load(u.ID); busy {
-			continue
+		gone, expireErr := g.expire(ctx, u)
+		if gone {
+			removed++
 		}
-		if endErr := g.endUpload(ctx, u); endErr != nil {
-			err = errors.Join(err, endErr)
-			continue
-		}
-		removed++
+		err = errors.Join(err, expireErr)
 	}
 	return removed, err
+}
+
+// expire removes an upload unless a request writes to it or has since it was found.
+func (g *Registry) expire(ctx context.Context, u *catalog.Upload) (bool, error) {
+	if _, busy := g.busy.LoadOrStore(u.ID, nil); busy {
+		return false, nil
+	}
+	defer g.busy.Delete(u.ID)
+	err := g.Catalog.View(ctx, func(tx catalog.Tx) error {
+		now, err := tx.Upload(u.ID)
+		if err == nil && !now.Expires.Equal(u.Expires) {
+			return errs.New(errs.NotFound, "upload %s goes on", u.ID)
+		}
+		return err
+	})
+	if err == nil {
+		err = g.endUpload(ctx, u)
+	} else if errs.Is(err, errs.NotFound) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // endUpload removes an upload: its bytes first, as the row is how they are found.
