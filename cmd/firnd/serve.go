@@ -112,6 +112,14 @@ func (s *server) Run(ctx context.Context, out io.Writer) error {
 	return group.Wait()
 }
 
+// finish lets statements that run come to their end, and cancels those that take too long.
+func (s *server) finish(ctx context.Context) error {
+	<-ctx.Done()
+	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+	defer cancel()
+	return s.executor.Close(limit)
+}
+
 // listener is one address with what it serves.
 type listener struct {
 	net     net.Listener
@@ -177,7 +185,7 @@ func bootstrap(ctx context.Context, c config, store catalog.Store, log *slog.Log
 	if err != nil {
 		return err
 	}
-	return executor.Bootstrap(ctx, store, hash)
+	return executor.Bootstrap(ctx, store, hash, time.Now())
 }
 
 func firstPassword(ctx context.Context, c config, log *slog.Logger) (string, error) {

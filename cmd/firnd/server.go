@@ -145,7 +145,14 @@ func (s *server) makeRooms(ctx context.Context) error {
 		Catalog: s.store, Images: check, Stages: s.stages, Logs: s.jobs, Hosts: s.jobs, Node: node,
 		Account: s.config.Account, Version: version.Version, Registry: s.registryHost, Wake: s.jobs.Wake, Now: time.Now, Log: s.log,
 	})
+	if n, err := s.executor.FailAbandoned(ctx, func(string) bool { return false }); err != nil {
+		return err
+	} else if n > 0 {
+		s.log.Warn("statements that an earlier process left running are ended as failed", "count", n)
+	}
 	s.loops["upkeep"] = s.upkeep
+	s.loops["cancelled statements"] = s.executor.Serve
+	s.loops["statements"] = s.finish
 	return nil
 }
 

@@ -57,7 +57,7 @@ func (d *Door) monitor(r *http.Request) (answer, error) {
 		return answer{}, err
 	}
 	queries := []monitored{}
-	found, err := d.Executor.StatementOf(r.Context(), s, r.PathValue("id"))
+	found, err := d.Executor.Statement(r.Context(), s, r.PathValue("id"))
 	if err == nil {
 		queries = append(queries, d.monitoredOf(found))
 	}

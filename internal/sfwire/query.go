@@ -83,19 +83,19 @@ func (d *Door) query(r *http.Request) (answer, error) {
 		}
 	}
 	run := d.Executor.Start(r.Context(), s, req)
-	if body.AsyncExec {
-		return running(run.ID, codeAsync), nil
+	if run.Async() {
+		return running(run), nil
 	}
-	return d.await(r, s, run, codeRunning)
+	return d.await(r, s, run)
 }
 
 // await answers with the result of a statement, or that it still runs when that takes long.
-func (d *Door) await(r *http.Request, s *catalog.Session, run *executor.Run, code string) (answer, error) {
+func (d *Door) await(r *http.Request, s *catalog.Session, run *executor.Run) (answer, error) {
 	ctx, cancel := context.WithTimeout(r.Context(), hold)
 	defer cancel()
 	res, err := run.Wait(ctx)
-	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-		return running(run.ID, code), nil
+	if err != nil && errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil {
+		return running(run), nil
 	}
 	if err != nil {
 		return answer{}, &failedStatement{run.ID, err}
@@ -103,13 +103,13 @@ func (d *Door) await(r *http.Request, s *catalog.Session, run *executor.Run, cod
 	return d.finished(r, s, res)
 }
 
-func running(id, code string) answer {
-	text := "Query execution in progress."
-	if code == codeAsync {
-		text = "Asynchronous execution in progress. Use provided query id to perform query monitoring and management."
+func running(run *executor.Run) answer {
+	code, text := codeRunning, "Query execution in progress."
+	if run.Async() {
+		code, text = codeAsync, "Asynchronous execution in progress. Use provided query id to perform query monitoring and management."
 	}
 	return answer{code: code, text: text, data: map[string]any{
-		"queryId": id, "getResultUrl": "/queries/" + id + "/result", "queryAbortsAfterSecs": 300, "progressDesc": nil,
+		"queryId": run.ID, "getResultUrl": "/queries/" + run.ID + "/result", "queryAbortsAfterSecs": 300, "progressDesc": nil,
 	}}
 }
 
@@ -120,14 +120,12 @@ func (d *Door) result(r *http.Request) (answer, error) {
 		return answer{}, err
 	}
 	id := r.PathValue("id")
-	res, run, async, err := d.Executor.ResultOf(r.Context(), s, id)
-	switch {
-	case err != nil:
+	res, run, err := d.Executor.ResultOf(r.Context(), s, id)
+	if err != nil {
 		return answer{}, &failedStatement{id, err}
-	case run != nil && async:
-		return d.await(r, s, run, codeAsync)
-	case run != nil:
-		return d.await(r, s, run, codeRunning)
+	}
+	if run != nil {
+		return d.await(r, s, run)
 	}
 	return d.finished(r, s, res)
 }
@@ -213,7 +211,7 @@ func (d *Door) abortRequest(r *http.Request) (answer, error) {
 	if err := read(r, &body); err != nil {
 		return answer{}, err
 	}
-	return answer{}, d.Executor.CancelRequest(r.Context(), s, body.RequestID)
+	return answer{}, d.Executor.Cancel(r.Context(), s, body.RequestID)
 }
 
 // abortQuery stops a statement by its id.
