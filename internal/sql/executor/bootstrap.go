@@ -13,6 +13,7 @@ import (
 
 // The objects that exist from the start.
 const (
+	Account           = "FIRN"
 	AdminUser         = "ADMIN"
 	SystemDatabase    = "SNOWFLAKE"
 	SystemPool        = "SYSTEM_COMPUTE_POOL_CPU"
@@ -82,7 +83,7 @@ func (b *bootstrap) add(o *catalog.Object) (there *catalog.Object, fresh bool) {
 }
 
 func (b *bootstrap) account() {
-	b.add(&catalog.Object{ID: catalog.AccountID, Kind: catalog.KindAccount, Name: catalog.Name{Object: "ACCOUNT"}, Spec: &catalog.AccountSpec{}})
+	b.add(&catalog.Object{ID: catalog.AccountID, Kind: catalog.KindAccount, Name: catalog.Name{Object: Account}, Spec: &catalog.AccountSpec{}})
 }
 
 // builtInEdges are the role grants of every account.

@@ -41,15 +41,17 @@ func viewTable() map[string]relation {
 // tableFunctionTable lists the table functions; a new one is one more entry.
 func tableFunctionTable() map[string]relation {
 	history := relation{columns: historyColumns(), rows: queryHistory}
-	return map[string]relation{
+	table := map[string]relation{
 		"INFORMATION_SCHEMA.QUERY_HISTORY":            history,
 		"INFORMATION_SCHEMA.QUERY_HISTORY_BY_SESSION": history,
 		"INFORMATION_SCHEMA.QUERY_HISTORY_BY_USER":    history,
 	}
+	maps.Copy(table, jobRelations())
+	return table
 }
 
 // tableMethodTable lists the methods that give tables: TABLE(job!METHOD(...)).
-func tableMethodTable() map[string]relation { return map[string]relation{} }
+func tableMethodTable() map[string]relation { return jobLogRelations() }
 
 // upper is a column of SHOW under the name that a view gives it.
 func upper(name string, c column) column {

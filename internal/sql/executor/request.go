@@ -250,12 +250,15 @@ func (w *work) ownAffairs() {
 // numbered gives an error the number and state that clients know for its code, when its maker did not choose more exact ones.
 func numbered(err error) error {
 	e, ok := errors.AsType[*errs.Error](err)
-	if ok && e.Number != 0 {
-		return err
+	if !ok {
+		e = errs.Wrap(err, errs.Internal, "internal error")
 	}
-	code := errs.CodeOf(err)
-	n := numbers()[code]
-	return errs.Wrap(err, code, "%s", errs.MessageOf(err)).Numbered(n.number, n.state)
+	if e.Number == 0 {
+		known := *e // the maker's error stays as it is
+		n := numbers()[e.Code]
+		e = known.Numbered(n.number, n.state)
+	}
+	return e
 }
 
 type errorNumber struct {

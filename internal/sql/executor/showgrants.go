@@ -48,9 +48,6 @@ func listsRoles(s *ast.Show) bool {
 // grantRow adds one privilege.
 func (l *listing) grantRow(o *catalog.Object, g catalog.Grant) {
 	name := o.Name.String()
-	if o.Kind == catalog.KindAccount {
-		name = l.w.options.Account
-	}
 	l.add(name, func() []*string {
 		return []*string{
 			timeCell(g.Created), textCell(string(g.Privilege)), textCell(underscored(o.Kind)), textCell(name), textCell("ROLE"), textCell(g.Role),
