@@ -136,6 +136,18 @@ func TestMirrorUploadsWhatIsQuiet(t *testing.T) {
 	m.stageIs(map[string]string{"job/in": "IN", "job/out/result": "second"})
 }
 
+func TestMirrorBeforeFill(t *testing.T) {
+	t.Parallel()
+	r := setup(t)
+	r.put("job/in", "in")
+	m := r.mirror("job")
+	m.sync()
+	m.finish()
+	m.write("in", "half of a Fill")
+	m.finish()
+	m.stageIs(map[string]string{"job/in": "in"})
+}
+
 func TestMirrorDeletes(t *testing.T) {
 	t.Parallel()
 	r := setup(t)

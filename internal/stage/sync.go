@@ -18,6 +18,8 @@ import (
 // Sync uploads the files that have changed and were then left alone since the last Sync, and deletes on the stage what the
 // container deleted. A file that is being written is left for a later call.
 //
+// Nothing happens before Fill has succeeded.
+//
 // Errors: of the stage, joined; everything that failed is tried again by the next call.
 func (m *Mirror) Sync(ctx context.Context) error { return m.sync(ctx, false) }
 
@@ -27,8 +29,12 @@ func (m *Mirror) Sync(ctx context.Context) error { return m.sync(ctx, false) }
 func (m *Mirror) Finish(ctx context.Context) error { return m.sync(ctx, true) }
 
 func (m *Mirror) sync(ctx context.Context, all bool) error {
-	if err := m.load(); err != nil {
-		return local(err, m.o.State)
+	err := m.load()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // Fill has not been done, so no container has had the directory
+	}
+	if err != nil {
+		return err
 	}
 	root, err := os.OpenRoot(m.o.Dir)
 	if err != nil {
