@@ -35,11 +35,12 @@ func jobFunctions() map[string]function {
 	}
 }
 
-// jobRelations are the table functions about jobs, for tableFunctionTable; jobLogRelations the table forms of methods.
+// jobRelations are the table functions about jobs and files, for tableFunctionTable.
 func jobRelations() map[string]relation {
-	return map[string]relation{jobHistoryName: jobHistory()}
+	return map[string]relation{jobHistoryName: jobHistory(), "DIRECTORY": directoryRelation()}
 }
 
+// jobLogRelations are the table forms of methods of services, for tableMethodTable.
 func jobLogRelations() map[string]relation {
 	return map[string]relation{"SPCS_GET_LOGS": logRelation()}
 }

@@ -27,7 +27,7 @@ func executeMLJob(ctx context.Context, w *work, args []query.Value) (query.Value
 		return query.Value{}, err
 	}
 	if !s.async {
-		if err := w.finish(ctx, job); err != nil {
+		if err := w.awaitEnd(ctx, job); err != nil {
 			return query.Value{}, err
 		}
 	}
@@ -118,10 +118,10 @@ func (w *work) integrationNames(texts []string) ([]catalog.Name, error) {
 	return out, nil
 }
 
-// finish waits for the end of a job.
+// awaitEnd waits for the end of a job.
 //
 // Errors: Refused when it did not end well, with the reason; Canceled with ctx.
-func (w *work) finish(ctx context.Context, job *catalog.Job) error {
+func (w *work) awaitEnd(ctx context.Context, job *catalog.Job) error {
 	w.options.Wake() // the end of the statement would be too late
 	job, err := w.awaitJob(ctx, job.ID, catalog.JobState.Final)
 	if err != nil || job.State == catalog.JobDone {

@@ -17,11 +17,6 @@ import (
 // labelPython is the label of a base image that says which Python it has, X.Y.
 const labelPython = "dev.firn.base.python"
 
-// baseRepository holds the container runtimes. Every image in it is an approved base.
-func baseRepository() catalog.Name {
-	return catalog.Name{Database: "SNOWFLAKE", Schema: "IMAGES", Object: "SNOWFLAKE_IMAGES"}
-}
-
 // runtimeOf is the image of container runtimes for instances of the family.
 func runtimeOf(f Family) string {
 	if f.GPUs > 0 {
@@ -133,10 +128,10 @@ func available(all []runtime) string {
 func (w *work) runtimes(ctx context.Context, f Family) ([]runtime, error) {
 	var out []runtime
 	err := w.view(ctx, func(tx catalog.Tx, g *rbac.Guard) error {
-		if err := g.Check(toRead(baseRepository())); err != nil {
+		if err := g.Check(toRead(BaseRepository())); err != nil {
 			return err
 		}
-		o, err := tx.Object(catalog.KindImageRepository, baseRepository())
+		o, err := tx.Object(catalog.KindImageRepository, BaseRepository())
 		if err != nil {
 			return err
 		}

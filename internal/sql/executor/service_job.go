@@ -32,7 +32,7 @@ func (w *work) executeJobService(ctx context.Context, s *ast.ExecuteJobService) 
 	if sub.async {
 		return &Result{Rowset: status(fmt.Sprintf("Job %s successfully submitted.", job.Name))}, nil
 	}
-	if err := w.finish(ctx, job); err != nil {
+	if err := w.awaitEnd(ctx, job); err != nil {
 		return nil, err
 	}
 	return &Result{Rowset: status(fmt.Sprintf("Job %s completed successfully with status: DONE.", job.Name))}, nil

@@ -14,6 +14,7 @@ import (
 	"firn.dev/firn/internal/errs"
 	"firn.dev/firn/internal/rbac"
 	"firn.dev/firn/internal/sql/ast"
+	"firn.dev/firn/internal/sql/query"
 	"firn.dev/firn/internal/sql/rowset"
 )
 
@@ -286,4 +287,30 @@ func (w *work) filesChosen(tx catalog.Tx, g *rbac.Guard, target stagePlace, chos
 		out[p] = f
 	}
 	return out, nil
+}
+
+// directoryRelation is DIRECTORY(@stage): the files of a stage as a table.
+func directoryRelation() relation {
+	columns := textColumns("RELATIVE_PATH SIZE LAST_MODIFIED MD5 ETAG FILE_URL")
+	columns[1] = rowset.NumberColumn("SIZE")
+	columns[2] = rowset.Column{Name: "LAST_MODIFIED", Type: rowset.TimestampTZ, Scale: 3}
+	return relation{columns: columns, rows: directoryRows}
+}
+
+func directoryRows(ctx context.Context, w *work, call query.TableCall) ([][]*string, error) {
+	var rows [][]*string
+	err := w.atStage(ctx, call.Stage, toLook(), func(tx catalog.Tx, place stagePlace) error {
+		rows = [][]*string{}
+		for f, err := range tx.Files(place.stage.ID, place.path) {
+			if err != nil {
+				return err
+			}
+			at := *timeCell(f.Modified) + " 1440"
+			rows = append(rows, []*string{
+				textCell(f.Path), numberCell(f.Size), &at, textCell(f.MD5), textCell(f.MD5), textCell(stagePlace{place.stage, f.Path}.reference()),
+			})
+		}
+		return nil
+	})
+	return rows, err
 }
