@@ -179,8 +179,9 @@ func TestPrivileges(t *testing.T) {
 	d.as(t, "mounter").want(201, "POST", "/v2/"+name+"2/blobs/uploads/?mount="+secret, nil)
 	d.as(t, "mounter").want(403, "POST", "/v2/"+other+"/blobs/uploads/?mount="+blob+"&from="+name, nil)
 
-	// An upload belongs to the user who began it.
+	// An upload with content belongs to the user who sent it, and to its image.
 	upload := d.as(t, "writer").want(202, "POST", "/v2/"+name+"/blobs/uploads/", nil).Header.Get("Location")
+	d.as(t, "writer").want(202, "PATCH", upload, strings.NewReader("content"))
 	owner.want(404, "GET", upload, nil)
 	d.as(t, "writer").want(204, "GET", upload, nil)
 	d.as(t, "writer").want(404, "GET", strings.Replace(upload, "/img/", "/other/", 1), nil)

@@ -108,7 +108,7 @@ func restore(state []byte) (hash.Hash, error) {
 
 // receive adds content to an upload. While the upload is small its content stays in Body; then it moves to the blob store. The
 // upload describes all that was received also when an error of r comes with it, and is unchanged after other errors.
-func (g *Registry) receive(ctx context.Context, u *catalog.Upload, r io.Reader) error {
+func (g *Registry) receive(ctx context.Context, u *upload, r io.Reader) error {
 	h, err := restore(u.Hash)
 	if err != nil {
 		return err
@@ -120,10 +120,15 @@ func (g *Registry) receive(ctx context.Context, u *catalog.Upload, r io.Reader) 
 		if len(all) <= smallBlob {
 			h.Write(more)
 			u.Body = all
-			return advance(u, h, int64(len(all)), err)
+			return advance(u.Upload, h, int64(len(all)), err)
 		}
 		// Its content moves to the store, from the start, and is hashed again on the way.
 		r, h, offset = io.MultiReader(bytes.NewReader(all), r), sha256.New(), 0
+	}
+	if !u.stored { // before the store has bytes there must be a row that leads to them
+		if err := g.save(ctx, u, u.Offset); err != nil {
+			return err
+		}
 	}
 	stream := g.newHashing(r, h)
 	end, err := g.Blobs.Append(ctx, u.Key, offset, stream)
@@ -131,7 +136,7 @@ func (g *Registry) receive(ctx context.Context, u *catalog.Upload, r io.Reader) 
 		return err // the store failed, so the hash has seen more than the store has
 	}
 	u.Body = nil
-	return advance(u, h, end, err)
+	return advance(u.Upload, h, end, err)
 }
 
 // advance notes how far an upload has come and passes on the error that ended it.

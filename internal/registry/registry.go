@@ -16,7 +16,6 @@ package registry
 
 import (
 	"context"
-	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -111,61 +110,6 @@ func (g *Registry) Run(ctx context.Context) error {
 		case <-time.After(expiryInterval):
 		}
 	}
-}
-
-// ExpireUploads removes the uploads that have rested for too long, and tells how many.
-//
-// Errors: Unavailable.
-func (g *Registry) ExpireUploads(ctx context.Context) (int, error) {
-	var expired []*catalog.Upload
-	err := g.Catalog.View(ctx, func(tx catalog.Tx) error {
-		expired = nil
-		for u, err := range tx.ExpiredUploads(tx.Now()) {
-			if err != nil {
-				return err
-			}
-			expired = append(expired, u)
-		}
-		return nil
-	})
-	removed := 0
-	for _, u := range expired {
-		gone, expireErr := g.expire(ctx, u)
-		if gone {
-			removed++
-		}
-		err = errors.Join(err, expireErr)
-	}
-	return removed, err
-}
-
-// expire removes an upload unless a request writes to it or has since it was found.
-func (g *Registry) expire(ctx context.Context, u *catalog.Upload) (bool, error) {
-	if _, busy := g.busy.LoadOrStore(u.ID, nil); busy {
-		return false, nil
-	}
-	defer g.busy.Delete(u.ID)
-	err := g.Catalog.View(ctx, func(tx catalog.Tx) error {
-		now, err := tx.Upload(u.ID)
-		if err == nil && !now.Expires.Equal(u.Expires) {
-			return errs.New(errs.NotFound, "upload %s goes on", u.ID)
-		}
-		return err
-	})
-	if err == nil {
-		err = g.endUpload(ctx, u)
-	} else if errs.Is(err, errs.NotFound) {
-		return false, nil
-	}
-	return err == nil, err
-}
-
-// endUpload removes an upload: its bytes first, as the row is how they are found.
-func (g *Registry) endUpload(ctx context.Context, u *catalog.Upload) error {
-	if err := g.Blobs.Abort(ctx, u.Key); err != nil {
-		return err
-	}
-	return g.Catalog.Update(ctx, func(tx catalog.Tx) error { return tx.DeleteUpload(u.ID) })
 }
 
 // repository finds the image repository of a name and checks that the identity may use it with the privilege: Read to pull, Write to

@@ -11,33 +11,14 @@ import (
 	"regexp"
 	"strconv"
 
-	"github.com/google/uuid"
-
 	"firn.dev/firn/internal/catalog"
 	"firn.dev/firn/internal/errs"
 )
 
-// The life of a blob that is pushed: POST makes the row of an upload, PATCH and PUT append to the unfinished blob in the
-// store and note the progress in the row, PUT ends it. Before PUT answers 201 the bytes are on disk under their final name
+// The life of a blob that is pushed: POST gives an upload an id, PATCH and PUT append to the unfinished blob in the store
+// and note the progress in the row of the upload, PUT ends it. Before PUT answers 201 the bytes are on disk under their final name
 // (Store.Finish) and the transaction that makes the blob and links it to the image is committed, in that order. A small
 // blob never reaches the store: it is in the row, so its commit alone makes it durable.
-
-// uploadKey is where the store has the content of an upload, and later of the blob that it becomes: the key is not the digest, so a
-// blob that is pushed again never overwrites one that is in use.
-func uploadKey(id catalog.ID) string {
-	return "registry/" + string(id[len(id)-2:]) + "/" + string(id)
-}
-
-// newUpload makes the row of an upload; it is not in the catalog yet.
-func (g *Registry) newUpload(r *request, repository catalog.ID) (*catalog.Upload, error) {
-	id, err := uuid.NewV7FromReader(g.Rand)
-	if err != nil {
-		return nil, errs.Wrap(err, errs.Internal, "there is no randomness for an upload id")
-	}
-	u := &catalog.Upload{ID: catalog.ID(id.String()), Repository: repository, Image: r.image, User: r.id.User}
-	u.Key = uploadKey(u.ID)
-	return u, nil
-}
 
 // postUpload begins an upload, or mounts a blob that another image has (?mount=), or takes a whole blob (?digest=).
 func (g *Registry) postUpload(w http.ResponseWriter, r *request) error {
@@ -53,14 +34,16 @@ func (g *Registry) postUpload(w http.ResponseWriter, r *request) error {
 
 // mountOrBegin begins an upload unless the blob can be mounted.
 func (g *Registry) mountOrBegin(w http.ResponseWriter, r *request, mount, from string) error {
+	transaction := g.Catalog.View // to begin an upload nothing is written
 	if mount != "" {
 		if err := checkDigest(mount); err != nil {
 			return err
 		}
+		transaction = g.Catalog.Update
 	}
-	var u *catalog.Upload
+	var u *upload
 	mounted := false
-	err := g.Catalog.Update(r.Context(), func(tx catalog.Tx) error {
+	err := transaction(r.Context(), func(tx catalog.Tx) error {
 		repository, err := g.repository(tx, r.id, r.repository, catalog.Write)
 		if err != nil {
 			return err
@@ -68,11 +51,8 @@ func (g *Registry) mountOrBegin(w http.ResponseWriter, r *request, mount, from s
 		if mounted, err = g.mount(tx, r, repository.ID, mount, from); mounted || err != nil {
 			return err
 		}
-		if u, err = g.newUpload(r, repository.ID); err != nil {
-			return err
-		}
-		u.Expires = tx.Now().Add(g.UploadTTL)
-		return tx.PutUpload(u)
+		u, err = g.newUpload(r, repository.ID)
+		return err
 	})
 	if err != nil {
 		return err
@@ -123,31 +103,6 @@ func (g *Registry) postBlob(w http.ResponseWriter, r *request, digest string) er
 		return err
 	}
 	return g.commit(w, r, u, b)
-}
-
-// loadUpload finds the upload of a request and keeps other requests from writing to it until release.
-func (g *Registry) loadUpload(r *request) (u *catalog.Upload, release func(), err error) {
-	id := catalog.ID(r.reference)
-	if _, busy := g.busy.LoadOrStore(id, nil); busy {
-		return nil, nil, coded(blobUploadInvalid, errs.New(errs.Conflict, "another request writes to upload %s", id))
-	}
-	release = func() { g.busy.Delete(id) }
-	err = g.Catalog.View(r.Context(), func(tx catalog.Tx) error {
-		repository, err := g.repository(tx, r.id, r.repository, catalog.Write)
-		if err != nil {
-			return err
-		}
-		u, err = tx.Upload(id)
-		if errs.Is(err, errs.NotFound) || err == nil && (u.Repository != repository.ID || u.Image != r.image || u.User != r.id.User) {
-			return coded(blobUploadUnknown, errs.New(errs.NotFound, "upload %s of %s does not exist or has ended: begin a new one", id, r.name))
-		}
-		return err
-	})
-	if err != nil {
-		release()
-		return nil, nil, err
-	}
-	return u, release, nil
 }
 
 // getUpload tells how far an upload has come.
@@ -215,7 +170,7 @@ func (g *Registry) putUpload(w http.ResponseWriter, r *request) error {
 }
 
 // appendBody receives the body of a request and stores the progress, also that of a body that broke off: the client may ask and go on.
-func (g *Registry) appendBody(w http.ResponseWriter, r *request, u *catalog.Upload) error {
+func (g *Registry) appendBody(w http.ResponseWriter, r *request, u *upload) error {
 	if err := checkRange(r, u); err != nil {
 		progress(w, r, u)
 		return err
@@ -225,29 +180,17 @@ func (g *Registry) appendBody(w http.ResponseWriter, r *request, u *catalog.Uplo
 	if received == nil && r.Method == http.MethodPut {
 		return nil // the upload ends with this request: its progress need not be durable
 	}
-	ctx := context.WithoutCancel(r.Context())
-	err := g.Catalog.Update(ctx, func(tx catalog.Tx) error {
-		stored, err := tx.Upload(u.ID)
-		if err != nil {
-			return coded(blobUploadUnknown, err)
-		}
-		if stored.Offset != began {
-			return coded(blobUploadInvalid, errs.New(errs.Conflict, "another request wrote to upload %s", u.ID))
-		}
-		u.Expires = tx.Now().Add(g.UploadTTL)
-		return tx.PutUpload(u)
-	})
-	if received != nil {
-		return broken(received)
+	if err := g.save(context.WithoutCancel(r.Context()), u, began); received == nil {
+		return err
 	}
-	return err
+	return broken(received)
 }
 
 // contentRange is the form that the specification gives the header, and the one of HTTP that some clients send.
 var contentRange = regexp.MustCompile(`^(?:bytes[ =])?([0-9]{1,18})-([0-9]{1,18})(?:/(?:[0-9]+|\*))?$`)
 
 // checkRange tells whether the chunk of a request begins where the upload ends. A request without Content-Range just goes on.
-func checkRange(r *request, u *catalog.Upload) error {
+func checkRange(r *request, u *upload) error {
 	header := r.Header.Get("Content-Range")
 	if header == "" {
 		return nil
@@ -277,7 +220,7 @@ func broken(err error) error {
 }
 
 // finish checks the digest of an upload and makes its content durable. Content with another digest is thrown away.
-func (g *Registry) finish(ctx context.Context, u *catalog.Upload, digest string) (*catalog.Blob, error) {
+func (g *Registry) finish(ctx context.Context, u *upload, digest string) (*catalog.Blob, error) {
 	h, err := restore(u.Hash)
 	if err != nil {
 		return nil, err
@@ -317,16 +260,8 @@ func (g *Registry) finish(ctx context.Context, u *catalog.Upload, digest string)
 	return b, nil
 }
 
-// end ends an upload that cannot succeed any more and passes the reason on.
-func (g *Registry) end(ctx context.Context, u *catalog.Upload, reason error) error {
-	if err := g.endUpload(context.WithoutCancel(ctx), u); err != nil {
-		g.Log.Warn("a failed upload stays until it expires", "upload", u.ID, "error", err)
-	}
-	return reason
-}
-
 // commit makes a durable blob visible in the image, ends the upload, and answers.
-func (g *Registry) commit(w http.ResponseWriter, r *request, u *catalog.Upload, b *catalog.Blob) error {
+func (g *Registry) commit(w http.ResponseWriter, r *request, u *upload, b *catalog.Blob) error {
 	var kept *catalog.Blob
 	err := g.Catalog.Update(r.Context(), func(tx catalog.Tx) (err error) {
 		if kept, err = tx.PutBlob(b); err != nil {
@@ -334,6 +269,9 @@ func (g *Registry) commit(w http.ResponseWriter, r *request, u *catalog.Upload, 
 		}
 		if err := tx.LinkBlob(u.Repository, u.Image, b.Digest); err != nil {
 			return err
+		}
+		if !u.stored {
+			return nil
 		}
 		return tx.DeleteUpload(u.ID)
 	})
@@ -383,7 +321,7 @@ func created(w http.ResponseWriter, r *request, digest string) {
 }
 
 // progress sets the headers that say how far an upload has come. Nothing is written 0-0, as clients expect.
-func progress(w http.ResponseWriter, r *request, u *catalog.Upload) {
+func progress(w http.ResponseWriter, r *request, u *upload) {
 	h := w.Header()
 	h.Set("Location", fmt.Sprintf("/v2/%s/blobs/uploads/%s", r.name, u.ID))
 	h.Set("Docker-Upload-Uuid", string(u.ID))

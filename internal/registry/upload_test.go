@@ -156,7 +156,9 @@ func TestWrongDigest(t *testing.T) {
 			}
 			at := c.begin()
 			c.want(400, "PUT", at+"?digest="+wrong, bytes.NewReader(content))
-			c.want(404, "GET", at, nil)
+			if got := c.want(204, "GET", at, nil).Header.Get("Range"); got != "0-0" {
+				t.Errorf("after wrong content the upload goes on with %s", got)
+			}
 			c.want(404, "HEAD", "/v2/"+image+"/blobs/"+wrong, nil)
 		}
 	}
@@ -221,6 +223,26 @@ func (c client) waitIdle(at string) int {
 	}
 	c.t.Fatalf("upload %s does not come to rest", at)
 	return 0
+}
+
+// TestUploadID: an id is good for as long as an upload may rest, and only in the form that the registry gives.
+func TestUploadID(t *testing.T) {
+	t.Parallel()
+	clock := &clock{now: time.Now()}
+	d := serveAt(t, clock.read)
+	c := d.as(t, "writer")
+	at := c.begin()
+	c.want(204, "GET", at, nil)
+	c.want(204, "DELETE", at, nil)
+	d.as(t, "reader").want(403, "GET", at, nil)
+	id := at[strings.LastIndex(at, "/")+1:]
+	for _, bad := range []string{strings.ToUpper(id), "{" + id + "}", id[:14] + "4" + id[15:], "ffffffff" + id[8:], "00000000" + id[8:], "..", id + "x"} {
+		c.want(404, "GET", strings.TrimSuffix(at, id)+bad, nil)
+		c.want(404, "PATCH", strings.TrimSuffix(at, id)+bad, strings.NewReader("x"))
+	}
+	clock.advance(24*time.Hour + time.Second)
+	c.want(404, "GET", at, nil)
+	d.wantNoGarbage(t)
 }
 
 // TestOneWriter: of two requests that write to one upload at once, one is refused and nothing is mixed.
