@@ -33,8 +33,8 @@ func stageName(name string) catalog.Name {
 	return catalog.Name{Database: "D", Schema: "S", Object: name}
 }
 
-// cells gives one column of all rows.
-func cells(rows []map[string]string, name string) []string {
+// columnOf gives one column of all rows.
+func columnOf(rows []map[string]string, name string) []string {
 	out := []string{}
 	for _, r := range rows {
 		out = append(out, r[name])
@@ -128,7 +128,7 @@ func TestListAndRemove(t *testing.T) {
 		"ls @st pattern = 'st/glob[a-z]*/.*'": {"st/glob/f1", "st/globgz/f2"},
 	} {
 		rows := b.run(b.admin, text)
-		if got := cells(rows, "name"); !slices.Equal(got, want) {
+		if got := columnOf(rows, "name"); !slices.Equal(got, want) {
 			t.Errorf("%s: got %v, want %v", text, got, want)
 		}
 		for _, r := range rows {
@@ -148,7 +148,7 @@ func TestListAndRemove(t *testing.T) {
 		t.Errorf("removed %v", rows)
 	}
 	b.run(b.admin, "rm @st pattern = '.*csv'")
-	if got := cells(b.run(b.admin, "ls @st"), "name"); !slices.Equal(got, []string{"st/a b/#%'x", "st/globgz/f2"}) {
+	if got := columnOf(b.run(b.admin, "ls @st"), "name"); !slices.Equal(got, []string{"st/a b/#%'x", "st/globgz/f2"}) {
 		t.Errorf("left %v", got)
 	}
 }
@@ -169,7 +169,7 @@ func TestCopyFiles(t *testing.T) {
 		{"copy files into @st/four/ from (select '@src/dir/a.py', 'new.py' union all select 'D.S.SRC/dir/c.txt', null)", []string{"four/c.txt", "four/new.py"}},
 		{"copy files into @st/five/ from @src/none/", []string{}},
 	} {
-		if got := cells(b.run(b.admin, c.text), "file"); !slices.Equal(got, c.want) {
+		if got := columnOf(b.run(b.admin, c.text), "file"); !slices.Equal(got, c.want) {
 			t.Errorf("%s: got %v, want %v", c.text, got, c.want)
 		}
 	}
