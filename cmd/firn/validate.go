@@ -18,6 +18,7 @@ import (
 	"firn.dev/firn/internal/errs"
 	"firn.dev/firn/internal/imagecheck"
 	"firn.dev/firn/internal/imagecheck/source"
+	"firn.dev/firn/internal/version"
 	"github.com/spf13/cobra"
 )
 
@@ -73,6 +74,9 @@ func newValidateCommand() *cobra.Command {
 	return cmd
 }
 
+// memoryGoal makes the collector work harder above it, bytes: a hostile image must not cost more than 600 MB.
+const memoryGoal = 400 << 20
+
 // validate runs the check and writes the report.
 func validate(ctx context.Context, image string, f validateFlags, stdout, stderr io.Writer) error {
 	if ctx == nil {
@@ -96,13 +100,14 @@ func validate(ctx context.Context, image string, f validateFlags, stdout, stderr
 	}
 	opts := imagecheck.Options{
 		Policy: policy, Platform: f.platform, BaseType: f.baseType, MaxUnpacked: int64(f.maxUnpacked),
-		Ref: image, Version: firnVersion(), Now: time.Now,
+		Ref: image, Version: version.Version, Now: time.Now,
 	}
 	if !f.noCache {
 		if opts.Cache, err = imagecheck.OpenCache(cacheDir(), time.Now); err != nil {
 			fmt.Fprintf(stderr, "firn: going on without a cache: %v\n", err)
 		}
 	}
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(memoryGoal))
 	report, err := check(ctx, image, f, opts)
 	if err != nil {
 		if _, ok := errors.AsType[*source.Usage](err); ok {
@@ -202,13 +207,4 @@ func (b *byteSize) Set(text string) error {
 	}
 	*b = byteSize(n * unit)
 	return nil
-}
-
-// firnVersion is the version that the build recorded.
-func firnVersion() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" {
-		return "(devel)"
-	}
-	return info.Main.Version
 }

@@ -115,8 +115,37 @@ type Evidence struct {
 	Detail string  `json:"detail"`
 }
 
-// Vulnerabilities is the outcome of matching installed packages with an advisory database.
-type Vulnerabilities struct{}
+// Vulnerabilities is the outcome of matching installed packages with an advisory database. It is nil unless that was asked for.
+type Vulnerabilities struct {
+	DB struct {
+		Built   time.Time `json:"built"`
+		SHA256  string    `json:"sha256"`
+		Records int       `json:"records"`
+	} `json:"db"`
+	Counts struct {
+		Critical int `json:"critical"`
+		High     int `json:"high"`
+		Medium   int `json:"medium"`
+		Low      int `json:"low"`
+		Unknown  int `json:"unknown"`
+	} `json:"counts"`
+	Findings []Vulnerability `json:"findings"`
+}
+
+// Vulnerability is one advisory that fits one installed package. Severity is critical, high, medium, low or unknown.
+type Vulnerability struct {
+	ID        string   `json:"id"`
+	Aliases   []string `json:"aliases"`
+	Ecosystem string   `json:"ecosystem"`
+	Name      string   `json:"name"`
+	Version   string   `json:"version"`
+	Severity  string   `json:"severity"`
+	Score     *float64 `json:"score"`
+	Fixed     []string `json:"fixed"`
+	Path      string   `json:"path"`
+	Layer     string   `json:"layer"`
+	Owner     string   `json:"owner"`
+}
 
 // ErrorInfo says why an image cannot be judged. Kind is not_found, unauthorized, unreachable, ambiguous, corrupt, unsupported or
 // limit.

@@ -156,7 +156,7 @@ func (r *reader) readOne(ctx context.Context, i int) error {
 		if id, ok := cache.DiffIDOf(*info.Digest); ok && id == info.DiffID {
 			if s, ok := cache.Get(id, layer.FromTar); ok {
 				r.keep(i, s, true, 0)
-				return nil
+				return r.limits.Budget.Charge(s)
 			}
 		}
 	}

@@ -28,3 +28,15 @@ func (b *Budget) take(diffID string, e *Entry) error {
 	}
 	return nil
 }
+
+// Charge books a scan that came from elsewhere, such as a cache, as if it had been read.
+//
+// Errors: Exhausted.
+func (b *Budget) Charge(s *Scan) error {
+	for i := range s.Entries {
+		if err := b.take(s.DiffID, &s.Entries[i]); err != nil {
+			return &Failure{DiffID: s.DiffID, Err: err}
+		}
+	}
+	return nil
+}

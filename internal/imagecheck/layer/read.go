@@ -159,7 +159,8 @@ func (b *builder) finish() *Scan {
 			e.become(target)
 		}
 	}
-	return &b.scan
+	s := b.scan // a copy, so that the maps of the builder do not live as long as the scan
+	return &s
 }
 
 // linkTarget follows hard links of hard links, 40 at most.

@@ -3,6 +3,7 @@
 package layer
 
 import (
+	"slices"
 	"strings"
 )
 
@@ -153,27 +154,31 @@ func entriesByPath(s *Scan) map[string]*Entry {
 	return m
 }
 
-// index lists the children of every directory: lower layers first, then in the order of their tar.
+// index lists the children of every directory: lower layers first, then in the order of their tar, directories that no layer names
+// last.
 func (t *Tree) index(scans []*Scan) {
-	seen := make(map[string]bool, len(t.nodes))
-	var add func(p string)
-	add = func(p string) {
-		if p == "" || seen[p] {
-			return
-		}
-		seen[p] = true
+	add := func(p string) {
 		dir, base := "", p
 		if i := strings.LastIndexByte(p, '/'); i >= 0 {
 			dir, base = p[:i], p[i+1:]
 		}
-		add(dir)
 		t.children[dir] = append(t.children[dir], base)
 	}
 	for i, s := range scans {
 		for j := range s.Entries {
-			if n, ok := t.nodes[s.Entries[j].Path]; ok && (n.Layer == i || n.Layer < 0) {
-				add(s.Entries[j].Path)
+			if n, ok := t.nodes[s.Entries[j].Path]; ok && n.Layer == i && n.Path != "" {
+				add(n.Path)
 			}
 		}
+	}
+	var unnamed []string
+	for p, n := range t.nodes {
+		if n.Layer < 0 && p != "" {
+			unnamed = append(unnamed, p)
+		}
+	}
+	slices.Sort(unnamed)
+	for _, p := range unnamed {
+		add(p)
 	}
 }

@@ -165,7 +165,7 @@ func (d *daemonImage) ScanLayers(
 			for _, kind := range kinds {
 				if s, ok := cache.Get(id, kind); ok {
 					scans[i], cached[i] = s, true
-					return nil
+					return limits.Budget.Charge(s)
 				}
 			}
 			if d.dirs == nil {
