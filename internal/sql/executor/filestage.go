@@ -65,6 +65,7 @@ func stageKind() *kind {
 				return rows, nil
 			},
 		},
+		actions: map[string]action{"REFRESH": {}}, // DIRECTORY(@stage) always shows the files as they are
 		check: func(o *catalog.Object) error {
 			if s := o.Spec.(*catalog.StageSpec); s.Encryption == "" {
 				s.Encryption = "SNOWFLAKE_FULL"
