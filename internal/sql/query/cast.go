@@ -452,10 +452,10 @@ func (c *caster) fromVariant(v variant, from, to rowset.Column) (any, error) {
 		n, scale, _ := parseDecimal(x.String())
 		d, err = c.cast(n, rowset.Column{Type: rowset.Fixed, Precision: maxPrecision, Scale: scale}, to)
 	default:
-		return nil, errVariant(v.compact(), typeName(to))
+		return nil, errVariant(v.compact(), strings.ToUpper(string(to.Type)))
 	}
 	if err != nil {
-		return nil, errVariant(v.compact(), typeName(to))
+		return nil, errVariant(v.compact(), strings.ToUpper(string(to.Type)))
 	}
 	return d, nil
 }

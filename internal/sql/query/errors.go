@@ -89,6 +89,10 @@ func errCompile(format string, args ...any) error {
 	return errs.New(errs.Invalid, "SQL compilation error:\n"+format, args...).Numbered(2262, "42601")
 }
 
+func errBranches(want, have int) error {
+	return errCompile("invalid number of result columns for set operator input branches, expected %d, got %d in branch 2", want, have)
+}
+
 func errUnsupported(what string) error {
 	return errs.New(errs.Unsupported, "Unsupported feature '%s'.", what).Numbered(2, "0A000")
 }

@@ -181,7 +181,7 @@ func (c *compiler) addInterval(n *node, text string, sign int64) (*node, error) 
 		if len(fields) > 1 {
 			unit = fields[1]
 		}
-		if n, err = c.addUnits(unit, literal(rowset.NumberColumn(""), big.NewInt(sign*count)), n); err != nil {
+		if n, err = c.addUnits(unit, literal(rowset.Column{Type: rowset.Fixed, Precision: maxPrecision, NotNull: true}, big.NewInt(sign*count)), n); err != nil {
 			return nil, err
 		}
 	}

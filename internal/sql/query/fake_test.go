@@ -140,7 +140,7 @@ func (functions) Call(_ context.Context, name string, object *ast.Name, args []q
 		return query.NullValue(rowset.TextColumn("")), true, nil
 	case "LAST_QUERY_ID":
 		return query.TextValue("01b2c3d4-0000-0000-0000-000000000001"), true, nil
-	case "SYSTEM$ECHO":
+	case "SYSTEM$ECHO", "SYSTEM$GET_SERVICE_LOGS", "SYSTEM$CANCEL_ALL_QUERIES":
 		if columnsOnly {
 			return query.NullValue(rowset.TextColumn("")), true, nil
 		}

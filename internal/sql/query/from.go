@@ -100,18 +100,20 @@ func (c *compiler) recursiveEntry(e ast.CTE, union *ast.SetOperation, sc *scope)
 		cols[i], outs[i] = wide, c.fresh("c")
 	}
 	sc.ctes[e.Name.Canonical()] = &cte{sql: name, cols: cols, outs: outs}
-	step, err := c.body(union.Right, sc)
+	// SQLite wants the recursive branch as one plain SELECT.
+	branch, ok := union.Right.(*ast.Select)
+	if !ok {
+		return "", errUnsupported("a recursive branch that is no plain SELECT")
+	}
+	step, err := c.selectBody(branch, nil, &scope{parent: sc, into: cols})
 	if err != nil {
 		return "", err
-	}
-	if len(step.cols) != len(cols) {
-		return "", errCompile("invalid number of result columns for set operator input branches, expected %d, got %d in branch 2", len(cols), len(step.cols))
 	}
 	op := " UNION "
 	if union.All {
 		op = " UNION ALL "
 	}
-	return name + "(" + strings.Join(outs, ", ") + ") AS (" + c.branch(anchor, cols, outs) + op + c.branch(step, cols, outs) + ")", nil
+	return name + "(" + strings.Join(outs, ", ") + ") AS (" + c.branch(anchor, cols, outs) + op + step.sql + ")", nil
 }
 
 // from compiles FROM into the scope's sources.

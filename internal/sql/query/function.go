@@ -130,16 +130,17 @@ func (c *compiler) function(x *ast.Function, sc *scope) (*node, error) {
 // bareUnit reads a unit of time that stands as a bare word where a function wants one.
 func bareUnit(name string, place int, e ast.Expr) (string, bool) {
 	col, ok := e.(*ast.Column)
-	if !ok || len(col.Parts) != 1 || col.Parts[0].Quoted || col.Index > 0 || !isUnit(col.Parts[0].Text) {
+	if !ok || len(col.Parts) != 1 || col.Parts[0].Quoted || col.Index > 0 {
 		return "", false
 	}
+	word := col.Parts[0].Text
 	switch name {
 	case "DATEADD", "DATEDIFF", "TIMEADD", "TIMEDIFF", "TIMESTAMPADD", "TIMESTAMPDIFF", "DATE_PART", "EXTRACT":
-		return col.Parts[0].Text, place == 0
+		return word, place == 0
 	case "DATE_TRUNC":
-		return col.Parts[0].Text, place == 0
+		return word, place == 0 && isUnit(word)
 	case "TRUNC", "LAST_DAY":
-		return col.Parts[0].Text, place == 1
+		return word, place == 1 && isUnit(word)
 	}
 	return "", false
 }

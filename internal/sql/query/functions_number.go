@@ -13,12 +13,14 @@ import (
 func numberFunctions() map[string]builder {
 	r1, r2, n2 := []rowset.Column{real}, []rowset.Column{real, real}, []rowset.Column{number, number}
 	of := func(f func(float64) float64) builder {
-		return simple(real, 1, r1, func(a []any) (any, error) { return finite(f(a[0].(float64))) })
+		return func(c *compiler, name string, args []*node) (*node, error) {
+			return simple(real, 1, r1, func(a []any) (any, error) { return finite(name, f(a[0].(float64))) })(c, name, args)
+		}
 	}
 	bits := func(f func(a, b *big.Int) *big.Int) builder {
 		return sure(number, 2, n2, func(a []any) any { return f(a[0].(*big.Int), a[1].(*big.Int)) })
 	}
-	power := simple(real, 2, r2, func(a []any) (any, error) { return finite(math.Pow(a[0].(float64), a[1].(float64))) })
+	power := simple(real, 2, r2, func(a []any) (any, error) { return finite("POWER", math.Pow(a[0].(float64), a[1].(float64))) })
 	all := map[string]builder{
 		"ABS": keep(func(n *big.Int) *big.Int { return new(big.Int).Abs(n) }, math.Abs),
 		"SIGN": func(c *compiler, name string, args []*node) (*node, error) {
@@ -30,7 +32,7 @@ func numberFunctions() map[string]builder {
 		"ROUND": rounding(divideRounded, math.Round), "TRUNCATE": rounding(truncate, math.Trunc), "TRUNC": truncOrDate,
 		"MOD": operator("%"), "POWER": power, "POW": power,
 		"SQRT": of(math.Sqrt), "CBRT": of(math.Cbrt), "EXP": of(math.Exp), "LN": of(math.Log), "SQUARE": of(func(x float64) float64 { return x * x }),
-		"LOG": simple(real, 2, r2, func(a []any) (any, error) { return finite(math.Log(a[1].(float64)) / math.Log(a[0].(float64))) }),
+		"LOG": simple(real, 2, r2, func(a []any) (any, error) { return finite("LOG", math.Log(a[1].(float64))/math.Log(a[0].(float64))) }),
 		"SIN": of(math.Sin), "COS": of(math.Cos), "TAN": of(math.Tan), "COT": of(func(x float64) float64 { return 1 / math.Tan(x) }),
 		"ASIN": of(math.Asin), "ACOS": of(math.Acos), "ATAN": of(math.Atan), "SINH": of(math.Sinh), "COSH": of(math.Cosh), "TANH": of(math.Tanh),
 		"ATAN2":   sure(real, 2, r2, func(a []any) any { return math.Atan2(a[0].(float64), a[1].(float64)) }),
@@ -51,9 +53,10 @@ func numberFunctions() map[string]builder {
 	return all
 }
 
-func finite(f float64) (any, error) {
+// finite refuses results that are no number.
+func finite(name string, f float64) (any, error) {
 	if math.IsNaN(f) || math.IsInf(f, 0) {
-		return nil, errArgument("of a float", "the result is "+floatText(f))
+		return nil, errArgument(name, "the result is "+floatText(f))
 	}
 	return f, nil
 }
@@ -113,7 +116,7 @@ func rounding(exact func(n, d *big.Int) *big.Int, inexact func(float64) float64)
 			}, n, places), nil
 		}
 		out := n.col
-		if places.plain {
+		if len(args) < 2 || args[1].plain {
 			if v, err := places.eval(&frame{}); err == nil && v != nil {
 				out.Scale = min(n.col.Scale, max(clampSigned(v, 37), 0))
 				out.Precision = min(maxPrecision, n.col.Precision-n.col.Scale+out.Scale+1)

@@ -18,20 +18,7 @@ type unit string
 // https://docs.snowflake.com/en/sql-reference/functions-date-time#supported-date-and-time-parts
 func unitOf(word string) unit {
 	w := strings.ToLower(strings.TrimSpace(word))
-	for name, forms := range map[unit]string{
-		"year": "year years y yy yyy yyyy yr yrs", "quarter": "quarter quarters q qtr qtrs", "month": "month months mm mon mons",
-		"week": "week weeks w wk weekofyear woy wy", "day": "day days d dd dayofmonth", "hour": "hour hours h hh hr hrs",
-		"minute": "minute minutes m mi min mins", "second": "second seconds s sec secs",
-		"millisecond": "millisecond milliseconds ms msec", "microsecond": "microsecond microseconds us usec",
-		"nanosecond": "nanosecond nanoseconds ns nsec nanosec nanosecs nsecond nseconds",
-		"dayofweek":  "dayofweek weekday dow dw", "dayofweekiso": "dayofweekiso weekday_iso dow_iso dw_iso dayofweek_iso",
-		"dayofyear": "dayofyear yearday doy dy", "weekiso": "week_iso weekofyeariso weekofyear_iso weekiso",
-		"yearofweek": "yearofweek", "yearofweekiso": "yearofweekiso",
-		"epoch_second": "epoch_second epoch epoch_seconds", "epoch_millisecond": "epoch_millisecond epoch_milliseconds",
-		"epoch_microsecond": "epoch_microsecond epoch_microseconds", "epoch_nanosecond": "epoch_nanosecond epoch_nanoseconds",
-		"timezone_hour": "timezone_hour tzh", "timezone_minute": "timezone_minute tzm",
-		"date": "date", "time": "time",
-	} {
+	for name, forms := range unitForms {
 		for _, form := range strings.Fields(forms) {
 			if form == w {
 				return name
@@ -39,6 +26,22 @@ func unitOf(word string) unit {
 		}
 	}
 	return ""
+}
+
+// unitForms is what each unit may be called.
+var unitForms = map[unit]string{
+	"year": "year years y yy yyy yyyy yr yrs", "quarter": "quarter quarters q qtr qtrs", "month": "month months mm mon mons",
+	"week": "week weeks w wk weekofyear woy wy", "day": "day days d dd dayofmonth", "hour": "hour hours h hh hr hrs",
+	"minute": "minute minutes m mi min mins", "second": "second seconds s sec secs",
+	"millisecond": "millisecond milliseconds ms msec", "microsecond": "microsecond microseconds us usec",
+	"nanosecond": "nanosecond nanoseconds ns nsec nanosec nanosecs nsecond nseconds",
+	"dayofweek":  "dayofweek weekday dow dw", "dayofweekiso": "dayofweekiso weekday_iso dow_iso dw_iso dayofweek_iso",
+	"dayofyear": "dayofyear yearday doy dy", "weekiso": "week_iso weekofyeariso weekofyear_iso weekiso",
+	"yearofweek": "yearofweek", "yearofweekiso": "yearofweekiso",
+	"epoch_second": "epoch_second epoch epoch_seconds", "epoch_millisecond": "epoch_millisecond epoch_milliseconds",
+	"epoch_microsecond": "epoch_microsecond epoch_microseconds", "epoch_nanosecond": "epoch_nanosecond epoch_nanoseconds",
+	"timezone_hour": "timezone_hour tzh", "timezone_minute": "timezone_minute tzm",
+	"date": "date", "time": "time",
 }
 
 func isUnit(word string) bool { return unitOf(word) != "" }

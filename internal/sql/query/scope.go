@@ -17,6 +17,8 @@ type scope struct {
 	itemNodes []*node    // of items that are compiled
 	inItem    []bool     // items being compiled, so that an alias cannot mean itself
 
+	into []rowset.Column // types the outputs must have: those of the WITH entry that a recursive branch belongs to
+
 	grouped    bool            // the SELECT aggregates
 	keys       map[string]bool // of GROUP BY: the text of an expression, or "\x00" and the SQLite text of a column
 	aggregated bool            // inside the arguments of an aggregate

@@ -72,7 +72,7 @@ func (c *compiler) query(q *ast.Query, outer *scope) (*statement, error) {
 func (c *compiler) body(b ast.Body, sc *scope) (*statement, error) {
 	switch x := b.(type) {
 	case *ast.Select:
-		return c.selectBody(x, nil, sc)
+		return c.selectBody(x, nil, &scope{parent: sc})
 	case *ast.SetOperation:
 		return c.setOperation(x, sc)
 	case *ast.Values:
@@ -145,7 +145,7 @@ func (c *compiler) setOperation(x *ast.SetOperation, sc *scope) (*statement, err
 		return nil, err
 	}
 	if len(l.cols) != len(r.cols) {
-		return nil, errCompile("invalid number of result columns for set operator input branches, expected %d, got %d in branch 2", len(l.cols), len(r.cols))
+		return nil, errBranches(len(l.cols), len(r.cols))
 	}
 	cols := make([]rowset.Column, len(l.cols))
 	for i := range cols {
@@ -245,7 +245,13 @@ func (c *compiler) selectBody(sel *ast.Select, order []ast.Order, sc *scope) (*s
 func (c *compiler) assemble(sel *ast.Select, sc *scope, outputs []output, tail string, keys []string) (*statement, error) {
 	s := &statement{}
 	items := make([]string, 0, len(outputs)+len(keys)+1)
-	for _, o := range outputs {
+	if sc.into != nil && len(sc.into) != len(outputs) {
+		return nil, errBranches(len(sc.into), len(outputs))
+	}
+	for i, o := range outputs {
+		if sc.into != nil {
+			o.compiled = &compiled{c.convert(o.node, sc.into[i]), o.leaves}
+		}
 		items = append(items, c.emit(o.compiled)+" AS "+o.out)
 		s.cols, s.outs = append(s.cols, named(o.col, o.name)), append(s.outs, o.out)
 		s.volatile = s.volatile || o.volatile
@@ -379,7 +385,7 @@ func (c *compiler) group(sel *ast.Select, order []ast.Order, sc *scope) (string,
 	return " GROUP BY " + strings.Join(texts, ", "), nil
 }
 
-// groupExprs gives the expressions of GROUP BY with places and aliases resolved, and ALL written out.
+// groupExprs gives the expressions of GROUP BY with places and aliases resolved.
 func (c *compiler) groupExprs(sel *ast.Select, sc *scope) []ast.Expr {
 	var out []ast.Expr
 	for _, e := range sel.GroupBy {
@@ -393,14 +399,6 @@ func (c *compiler) groupExprs(sel *ast.Select, sc *scope) []ast.Expr {
 		if ok && len(col.Parts) == 1 && col.Index == 0 && len(sc.find(nil, col.Parts[0].Canonical(), 0)) == 0 {
 			if i := sc.alias(col.Parts[0].Canonical()); i >= 0 {
 				out = append(out, sel.Items[i].Expr)
-				continue
-			}
-			if col.Parts[0].Canonical() == "ALL" && len(sel.GroupBy) == 1 {
-				for _, item := range sel.Items {
-					if !c.hasAggregate(item.Expr) {
-						out = append(out, item.Expr)
-					}
-				}
 				continue
 			}
 		}

@@ -145,6 +145,7 @@ func (c *connection) secure(ctx context.Context) error {
 	if _, err := c.conn.ExecContext(ctx, "CREATE VIRTUAL TABLE temp.each USING lateral("+strconv.Itoa(lateralWidth)+")"); err != nil {
 		return err
 	}
+	c.have["each"] = true
 	for id, value := range map[int]int{limitLength: maxValueBytes, limitSQLLength: maxSQLBytes, limitAttached: 0, limitWorkers: 0} {
 		if _, err := sqlite.Limit(c.conn, id, value); err != nil {
 			return err
@@ -155,13 +156,17 @@ func (c *connection) secure(ctx context.Context) error {
 }
 
 // authorize permits reading and the functions the compiler writes, and nothing else.
-func (c *connection) authorize(action sqlite.AuthorizerActionCode, _, name, _, _ string) sqlite.AuthorizerReturnCode {
+func (c *connection) authorize(action sqlite.AuthorizerActionCode, table, name, _, _ string) sqlite.AuthorizerReturnCode {
 	if c.open {
 		return sqlite.AuthorizerOK
 	}
 	switch action {
-	case sqlite.AuthSelect, sqlite.AuthRead, sqlite.AuthRecursive:
+	case sqlite.AuthSelect, sqlite.AuthRecursive:
 		return sqlite.AuthorizerOK
+	case sqlite.AuthRead:
+		if c.have[table] || generated(table) {
+			return sqlite.AuthorizerOK
+		}
 	case sqlite.AuthFunction:
 		switch name {
 		case "fn", "agg", "count", "row_number", "rank", "dense_rank", "percent_rank", "cume_dist", "ntile",
@@ -170,6 +175,11 @@ func (c *connection) authorize(action sqlite.AuthorizerActionCode, _, name, _, _
 		}
 	}
 	return sqlite.AuthorizerDeny
+}
+
+// generated tells whether a name is one that the compiler gives to WITH entries.
+func generated(name string) bool {
+	return len(name) > 1 && (name[0] == 'w' || name[0] == 'm') && strings.Trim(name[1:], "0123456789") == ""
 }
 
 // relationTable is the name of the virtual table for a relation. Tables stay on the connection, so their widths are rounded up.

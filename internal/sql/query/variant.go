@@ -68,7 +68,7 @@ func writeJSON(b *bytes.Buffer, v any, line, indent string) {
 	case bool:
 		b.WriteString(strconv.FormatBool(x))
 	case json.Number:
-		b.WriteString(x.String())
+		b.WriteString(trimFraction(x.String()))
 	case string:
 		writeJSONString(b, x)
 	case []any:
