@@ -165,9 +165,11 @@ func (c *checker) pipProblems(env *python.Environment) (broken, ignored []python
 	return broken, ignored
 }
 
+// fixLine gives the command that cures what can be cured, and names the first dependency that cannot.
 func (c *checker) fixLine(env *python.Environment) string {
+	var parts []string
 	if env.Fix != nil && env.Fix.Command != nil {
-		return "RUN " + *env.Fix.Command
+		parts = append(parts, "RUN "+*env.Fix.Command)
 	}
 	if env.Fix != nil && len(env.Fix.Unsatisfiable) > 0 {
 		u := env.Fix.Unsatisfiable[0]
@@ -175,9 +177,12 @@ func (c *checker) fixLine(env *python.Environment) string {
 		for _, r := range u.Requirers {
 			asks = append(asks, r.Package+" "+r.Version+" wants "+r.Requirement)
 		}
-		return "no version of " + u.Dependency + " suits all: remove or change one of " + summary(asks)
+		parts = append(parts, "no version of "+u.Dependency+" suits all, so change or remove one of these: "+summary(asks))
 	}
-	return "reinstall the packages named here"
+	if len(parts) == 0 {
+		return "reinstall the packages named here"
+	}
+	return strings.Join(parts, "; ")
 }
 
 func (c *checker) checkStrict() CheckResult {
