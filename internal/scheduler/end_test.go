@@ -123,14 +123,14 @@ func TestEngineIsAway(t *testing.T) {
 	r := setup(t)
 	r.engine.Down(true)
 	r.run(r.options)
-	id := r.submit(job("sleep 200ms", "exit 4"))
+	id := r.submit(job("sleep 1500ms", "exit 4"))
 	r.eventually("the row says why it waits", func() bool { return strings.Contains(r.row(id).Message, "engine is down") })
 	r.engine.Down(false)
 	if got := r.await(id, catalog.JobRunning); got.Message != "" {
 		t.Errorf("message of the running job %q", got.Message)
 	}
 	r.engine.Down(true)
-	r.eventually("the program has ended", func() bool { return time.Since(r.row(id).Started) > 400*time.Millisecond })
+	r.eventually("the program has ended", func() bool { return time.Since(r.row(id).Started) > 1700*time.Millisecond })
 	r.engine.Down(false)
 	if got := r.await(id, catalog.JobFailed); got.ExitCode != 4 {
 		t.Errorf("code %d", got.ExitCode)

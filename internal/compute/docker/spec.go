@@ -14,10 +14,11 @@ import (
 	"firn.dev/firn/internal/compute"
 )
 
-// capabilities is what root in a container keeps. Job images run as root, install packages at start and start cron:
-// CHOWN, FOWNER and DAC_OVERRIDE are what installers and writing to other users' directories need, SETUID and SETGID what
-// cron and su need to become another user, KILL what a supervisor needs to end their processes. Everything else is
-// dropped, also what engines give by default: raw sockets, low ports, device nodes, chroot, file capabilities.
+// capabilities is what root in a container keeps. Job images run as root, install packages at start and start cron, and each
+// of these was seen to be needed: without SETGID cron runs nothing, without SETUID nobody becomes another user (su, apt),
+// without KILL their processes cannot be ended, without CHOWN, FOWNER and DAC_OVERRIDE installers cannot set up files of
+// other users. Everything else is dropped, also what engines give by default: raw sockets, low ports, device nodes, chroot,
+// file capabilities.
 var capabilities = []string{"CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "SETGID", "SETUID"}
 
 // createOptions turns a task into what the engine creates. It is a pure function of both.
