@@ -148,9 +148,15 @@ func (e *sqliteEngine) view(ctx context.Context, fn body) error {
 	return failed
 }
 
+// close gives every connection back to its pool first, or the pool would not close it. The writing one goes last: with it
+// SQLite folds its log into the file.
 func (e *sqliteEngine) close() error {
 	e.writer.stop()
-	err := errors.Join(e.read.Close(), e.write.Close())
+	var err error
+	for range cap(e.readers) {
+		err = errors.Join(err, (<-e.readers).close())
+	}
+	err = errors.Join(err, e.read.Close(), e.writer.link.close(), e.write.Close())
 	if e.temporary != "" {
 		err = errors.Join(err, os.RemoveAll(e.temporary))
 	}
@@ -176,6 +182,18 @@ func newLink(db *sql.DB, file string) (*link, error) {
 		return nil, foldSQLite(err, file)
 	}
 	return &link{conn: conn, file: file, prepared: map[string]*sql.Stmt{}}, nil
+}
+
+// close gives the connection back. A missing link is closed.
+func (l *link) close() error {
+	if l == nil {
+		return nil
+	}
+	var err error
+	for _, s := range l.prepared {
+		err = errors.Join(err, s.Close())
+	}
+	return errors.Join(err, l.conn.Close())
 }
 
 // drop closes a connection that is in an unknown state, and gives nil in its place.
