@@ -9,7 +9,7 @@
 // directories. What it keeps in memory is which jobs it holds a lease on.
 //
 // Read this file first, then tick.go (which jobs are ours), admit.go (which may start), task.go (what their containers
-// get), run.go and finish.go (the life of one), rescue.go (what others left behind), logs.go.
+// get), run.go, start.go and finish.go (the life of one), rescue.go (what others left behind), logs.go.
 package scheduler
 
 import (
