@@ -5,7 +5,6 @@ package executor
 import (
 	"context"
 	"maps"
-	"slices"
 
 	"firn.dev/firn/internal/catalog"
 	"firn.dev/firn/internal/errs"
@@ -119,7 +118,7 @@ func (k *kind) actionOf(s *ast.Alter) (action, error) {
 	}
 	act, ok := k.actions[s.Action]
 	if !ok {
-		return action{}, unknown("action", s.Action, slices.Collect(maps.Keys(k.actions)))
+		return action{}, errs.New(errs.Unsupported, "SQL compilation error:\nUnsupported feature 'ALTER %s ... %s'.", k.kind, s.Action).Numbered(2, "0A000")
 	}
 	return act, nil
 }

@@ -4,6 +4,7 @@ package executor
 
 import (
 	"context"
+	"strings"
 
 	"firn.dev/firn/internal/catalog"
 	"firn.dev/firn/internal/errs"
@@ -64,7 +65,7 @@ func absent(s ast.Statement, err error) (*Result, bool) {
 
 // describe runs DESCRIBE for every kind.
 func (w *work) describe(ctx context.Context, s *ast.Describe) (*Result, error) {
-	k, err := w.kindOf(s.Kind)
+	k, err := w.describable(s)
 	if err != nil {
 		return nil, err
 	}
@@ -87,6 +88,15 @@ func (w *work) describe(ctx context.Context, s *ast.Describe) (*Result, error) {
 	return &Result{Rowset: out}, err
 }
 
+// describable gives the kind to describe. Connectors make DESCRIBE TABLE of every DESCRIBE <name>, and there are no tables.
+func (w *work) describable(s *ast.Describe) (*kind, error) {
+	if s.Kind == ast.KindTable {
+		return nil, errs.New(errs.NotFound, "SQL compilation error:\nTable '%s' does not exist or not authorized.", strings.ToUpper(s.Name.String())).
+			Numbered(2003, "42S02")
+	}
+	return w.kindOf(s.Kind)
+}
+
 func (k *kind) describeColumns() []rowset.Column {
 	if k.describe != nil {
 		return k.describe.columns
@@ -96,7 +106,7 @@ func (k *kind) describeColumns() []rowset.Column {
 
 // describeShape gives the columns of DESCRIBE without running it.
 func (w *work) describeShape(_ context.Context, s *ast.Describe) ([]rowset.Column, error) {
-	k, err := w.kindOf(s.Kind)
+	k, err := w.describable(s)
 	if err != nil {
 		return nil, err
 	}

@@ -16,6 +16,7 @@ import (
 	"firn.dev/firn/internal/catalog"
 	"firn.dev/firn/internal/errs"
 	"firn.dev/firn/internal/session"
+	"firn.dev/firn/internal/sql/ast"
 	"firn.dev/firn/internal/sql/parser"
 	"firn.dev/firn/internal/sql/rowset"
 )
@@ -50,8 +51,19 @@ func (e *Executor) newRecord(s *catalog.Session, req Request, id, text string) *
 	}}
 }
 
-// safeText is the text of a statement as history shows it: as written unless it holds a secret.
+// safeText is the text of a statement as history shows it: as written unless it holds a secret, and without any text where users
+// and secrets are made, as a misspelt PASSWORD holds one too.
 func safeText(p parser.Parsed) string {
+	var kind catalog.Kind
+	switch s := p.Statement.(type) {
+	case *ast.Create:
+		kind = s.Kind
+	case *ast.Alter:
+		kind = s.Kind
+	}
+	if kind == catalog.KindUser || kind == catalog.KindSecret {
+		return safeUnparsed(p.Text)
+	}
 	if printed := p.Statement.String(); strings.Contains(printed, "'***'") {
 		return printed
 	}
@@ -82,7 +94,8 @@ func (e *Executor) replay(ctx context.Context, s *catalog.Session, req Request) 
 		return nil, nil
 	}
 	var old *catalog.Statement
-	err := e.options.Catalog.View(ctx, func(tx catalog.Tx) (err error) {
+	// A cancel that comes this early is noticed where the statement is recorded as cancelled.
+	err := e.options.Catalog.View(context.WithoutCancel(ctx), func(tx catalog.Tx) (err error) {
 		old, err = tx.StatementByRequest(s.ID, req.RequestID)
 		return err
 	})

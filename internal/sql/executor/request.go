@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"runtime/debug"
 	"strconv"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -115,9 +116,11 @@ func (e *Executor) single(ctx context.Context, s *catalog.Session, req Request, 
 	} else {
 		defer e.showLater(ctx, s, rec)()
 	}
-	result, err := w.run(ctx)
+	limited, stop := w.limit(ctx)
+	defer stop()
+	result, err := w.run(limited)
 	if err != nil {
-		return e.finish(ctx, rec, nil, w.explain(ctx, err))
+		return e.finish(ctx, rec, nil, w.explain(limited, err))
 	}
 	result.QueryID, result.Binds, result.Session = w.id, p.Binds, w.after
 	if w.wakes {
@@ -127,6 +130,20 @@ func (e *Executor) single(ctx context.Context, s *catalog.Session, req Request, 
 		rec.RequestID = "" // the plan of a transfer is not kept: asked again, it is made again
 	}
 	return e.finish(ctx, rec, result, nil)
+}
+
+const timeoutParameter = "STATEMENT_TIMEOUT_IN_SECONDS"
+
+// errTimeout is the cause of a statement that took longer than its session allows.
+var errTimeout = errors.New("statement timeout")
+
+// limit ends the statement after the session's time; 0 is no limit.
+func (w *work) limit(ctx context.Context) (context.Context, context.CancelFunc) {
+	seconds, err := strconv.Atoi(session.Value(w.session, timeoutParameter))
+	if err != nil || seconds <= 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeoutCause(ctx, time.Duration(seconds)*time.Second, errTimeout)
 }
 
 // run takes a statement through the pipeline: bind names, authorize, run.
@@ -183,7 +200,12 @@ func (w *work) authorize(ctx context.Context) error {
 // explain turns an error into what the user reads: a stopped statement says so, CREATE of a name that the role may not know of
 // says that it is taken. Refusals go to the audit trail.
 func (w *work) explain(ctx context.Context, err error) error {
-	if context.Cause(ctx) != nil && (errors.Is(err, context.Cause(ctx)) || errors.Is(err, ctx.Err()) || errs.Is(err, errs.Canceled) || errs.Is(err, errs.Timeout)) {
+	cause := context.Cause(ctx)
+	if cause != nil && (errors.Is(err, cause) || errors.Is(err, ctx.Err()) || errs.Is(err, errs.Canceled) || errs.Is(err, errs.Timeout)) {
+		if errors.Is(cause, errTimeout) {
+			return errs.New(errs.Timeout, "Statement reached its statement or warehouse timeout of %s second(s) and was canceled.",
+				session.Value(w.session, timeoutParameter)).Numbered(630, "57014")
+		}
 		return errs.New(errs.Canceled, "SQL execution canceled").Numbered(604, "57014")
 	}
 	if s, ok := w.statement.(*ast.Create); ok && s.OrReplace && errs.Is(err, errs.NotFound) {
@@ -222,8 +244,11 @@ func (w *work) denied(ctx context.Context, cause error) {
 	}
 }
 
-// ownAffairs takes away what a statement requires when users change what they may change about themselves.
+// ownAffairs takes away what a statement requires when users look at themselves, or change what they may change about themselves.
 func (w *work) ownAffairs() {
+	if d, ok := w.statement.(*ast.Describe); ok && d.Kind == catalog.KindUser && d.Name.Resolved.Object == w.who.User {
+		w.requires = nil
+	}
 	s, ok := w.statement.(*ast.Alter)
 	if !ok || s.Kind != catalog.KindUser || w.who.User == "" {
 		return

@@ -34,7 +34,11 @@ func roleKind() *kind {
 			if o.Spec.(*catalog.RoleSpec).BuiltIn {
 				return errs.New(errs.Refused, "role '%s' belongs to Firn and cannot be dropped", o.Name)
 			}
-			return moveRole(w, tx, o.Name.Object, "", w.owner(tx))
+			heir := w.owner(tx)
+			if heir == o.Name.Object {
+				return errs.New(errs.Refused, "role '%s' is the one in use and cannot drop itself: USE ROLE another one first", o.Name)
+			}
+			return moveRole(w, tx, o.Name.Object, "", heir)
 		},
 		renaming: func(w *work, tx catalog.Tx, o *catalog.Object, to catalog.Name) error {
 			if o.Spec.(*catalog.RoleSpec).BuiltIn {
