@@ -105,13 +105,12 @@ func (g *Registry) postBlob(w http.ResponseWriter, r *request, digest string) er
 	return g.commit(w, r, u, b)
 }
 
-// getUpload tells how far an upload has come.
+// getUpload tells how far an upload has come; what a request is writing at the moment does not count yet.
 func (g *Registry) getUpload(w http.ResponseWriter, r *request) error {
-	u, release, err := g.loadUpload(r)
+	u, err := g.loadUpload(r)
 	if err != nil {
 		return err
 	}
-	defer release()
 	progress(w, r, u)
 	w.WriteHeader(http.StatusNoContent)
 	return nil
@@ -119,7 +118,7 @@ func (g *Registry) getUpload(w http.ResponseWriter, r *request) error {
 
 // cancelUpload ends an upload that is not wanted any more.
 func (g *Registry) cancelUpload(w http.ResponseWriter, r *request) error {
-	u, release, err := g.loadUpload(r)
+	u, release, err := g.lockUpload(r)
 	if err != nil {
 		return err
 	}
@@ -133,7 +132,7 @@ func (g *Registry) cancelUpload(w http.ResponseWriter, r *request) error {
 
 // patchUpload appends to an upload.
 func (g *Registry) patchUpload(w http.ResponseWriter, r *request) error {
-	u, release, err := g.loadUpload(r)
+	u, release, err := g.lockUpload(r)
 	if err != nil {
 		return err
 	}
@@ -152,7 +151,7 @@ func (g *Registry) putUpload(w http.ResponseWriter, r *request) error {
 	if err := checkDigest(digest); err != nil {
 		return err
 	}
-	u, release, err := g.loadUpload(r)
+	u, release, err := g.lockUpload(r)
 	if err != nil {
 		return err
 	}

@@ -60,13 +60,8 @@ func (g *Registry) freshUpload(r *request, repository catalog.ID) (u *upload, ok
 	return u, rest > 0 && rest <= g.UploadTTL+clockSkew
 }
 
-// loadUpload finds the upload of a request and keeps other requests from writing to it until release.
-func (g *Registry) loadUpload(r *request) (u *upload, release func(), err error) {
-	id := catalog.ID(r.reference)
-	if _, busy := g.busy.LoadOrStore(id, nil); busy {
-		return nil, nil, coded(blobUploadInvalid, errs.New(errs.Conflict, "another request writes to upload %s", id))
-	}
-	release = func() { g.busy.Delete(id) }
+// loadUpload finds the upload of a request.
+func (g *Registry) loadUpload(r *request) (u *upload, err error) {
 	err = g.Catalog.View(r.Context(), func(tx catalog.Tx) error {
 		repository, err := g.repository(tx, r.id, r.repository, catalog.Write)
 		if err != nil {
@@ -75,7 +70,17 @@ func (g *Registry) loadUpload(r *request) (u *upload, release func(), err error)
 		u, err = g.findUpload(tx, r, repository.ID)
 		return err
 	})
-	if err != nil {
+	return u, err
+}
+
+// lockUpload finds the upload of a request and keeps other requests from writing to it until release.
+func (g *Registry) lockUpload(r *request) (u *upload, release func(), err error) {
+	id := catalog.ID(r.reference)
+	if _, busy := g.busy.LoadOrStore(id, nil); busy {
+		return nil, nil, coded(blobUploadInvalid, errs.New(errs.Conflict, "another request writes to upload %.100s", id))
+	}
+	release = func() { g.busy.Delete(id) }
+	if u, err = g.loadUpload(r); err != nil {
 		release()
 		return nil, nil, err
 	}
