@@ -28,10 +28,11 @@ func shaped[S ast.Statement](columns []rowset.Column) func(*work, context.Contex
 // jobFunctions are the system functions about jobs and services, for functionTable.
 func jobFunctions() map[string]function {
 	return map[string]function{
-		"SYSTEM$EXECUTE_ML_JOB":     changing(textFunction(4, 4, executeMLJob)),
-		"SYSTEM$GET_ML_JOB_RUNTIME": textFunction(1, 2, mlJobRuntime),
-		"SYSTEM$GET_SERVICE_LOGS":   textFunction(3, 7, serviceLogs),
-		"SYSTEM$GET_SERVICE_STATUS": textFunction(1, 2, serviceStatus),
+		"SYSTEM$EXECUTE_ML_JOB":                  changing(textFunction(4, 4, executeMLJob)),
+		"SYSTEM$GET_ML_JOB_RUNTIME":              textFunction(1, 2, mlJobRuntime),
+		"SYSTEM$NOTEBOOKS_FIND_LABELED_RUNTIMES": textFunction(0, 0, labeledRuntimes),
+		"SYSTEM$GET_SERVICE_LOGS":                textFunction(3, 7, serviceLogs),
+		"SYSTEM$GET_SERVICE_STATUS":              textFunction(1, 2, serviceStatus),
 	}
 }
 

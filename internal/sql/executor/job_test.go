@@ -78,6 +78,7 @@ func TestMLJobFromSubmissionToDrop(t *testing.T) {
 		t.Errorf("pools %v", pools)
 	}
 
+	checkListings(t, b, name)
 	b.cell(b.ann, "CALL "+strings.Replace(id, "D.", `"D".`, 1)+"!spcs_cancel_job()")
 	if got := b.run(b.ann, "DESCRIBE SERVICE IDENTIFIER(?)", id)[0]["status"]; got != "CANCELLING" {
 		t.Errorf("status %s after the cancel", got)
@@ -95,6 +96,34 @@ func TestMLJobFromSubmissionToDrop(t *testing.T) {
 	}
 	if left := b.run(b.ann, "select * from table(snowflake.spcs.get_job_history(\n\n))\nWHERE DATABASE_NAME = 'D' AND SCHEMA_NAME = 'S' AND DELETED_TIME IS NULL\nLIMIT 5"); len(left) != 0 {
 		t.Errorf("a dropped job is listed: %v", left)
+	}
+}
+
+// checkListings runs what list_jobs of the client runs, its fallback too.
+func checkListings(t *testing.T, b *jobBench, name string) {
+	t.Helper()
+	const history = "select * from table(snowflake.spcs.get_job_history(\n\n))\nWHERE DATABASE_NAME = 'D' AND SCHEMA_NAME = 'S' AND DELETED_TIME IS NULL\nLIMIT 5"
+	rows := b.run(b.ann, `SELECT "NAME" AS "name", "STATUS" AS "status", "MESSAGE" AS "message", "OWNER" AS "owner", "COMPUTE_POOL_NAME" AS "compute_pool", `+
+		`coalesce("PARAMETERS"['REPLICAS'], 1) AS "target_instances", "CREATED_TIME" AS "created_time", "COMPLETED_TIME" AS "completed_time" FROM (`+history+`)`)
+	if len(rows) != 1 || rows[0]["name"] != name || rows[0]["status"] != "RUNNING" || rows[0]["target_instances"] != "1" || rows[0]["owner"] != "SCIENTIST" {
+		t.Errorf("history %v", rows)
+	}
+	if rows := b.run(b.ann, "select NAME from table(snowflake.spcs.get_job_history(created_time_end => TO_TIMESTAMP_LTZ('2020-01-01'), result_limit => 3))"); len(rows) != 0 {
+		t.Errorf("jobs of the past: %v", rows)
+	}
+	b.refuses(b.ann, 1015, "select * from table(snowflake.spcs.get_job_history(result_limit => 0))", "RESULT_LIMIT")
+	b.refuses(b.ann, 1015, "select * from table(snowflake.spcs.get_job_history(nothing => 1))", "NOTHING")
+	if rows := b.run(b.admin, history); len(rows) != 0 {
+		t.Errorf("ACCOUNTADMIN does not inherit SCIENTIST, and sees %v", rows)
+	}
+	result, err := b.try(b.ann, `SHOW JOB SERVICES LIKE 'MYJOB_%' IN "D"."S" LIMIT 5`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows = b.run(b.ann, `SELECT  *  FROM ( SELECT "name", "status", NULL AS "message", "target_instances", "created_on" AS "created_time",  CASE  WHEN "status" IN ('DONE', 'FAILED') `+
+		`THEN "updated_on" ELSE NULL END  AS "completed_time" FROM ( SELECT  *  FROM  TABLE ( RESULT_SCAN('`+result.QueryID+`')))) ORDER BY "created_time" DESC NULLS LAST`)
+	if len(rows) != 1 || rows[0]["name"] != name || rows[0]["completed_time"] != "" {
+		t.Errorf("fallback %v", rows)
 	}
 }
 
@@ -295,6 +324,26 @@ func TestSpecOverrides(t *testing.T) {
 	spec := b.run(b.admin, "DESCRIBE SERVICE "+id)[0]["spec"]
 	if strings.Contains(spec, "hush") || !strings.Contains(spec, "executeAsCaller: true") {
 		t.Errorf("spec\n%s", spec)
+	}
+}
+
+// TestFirstClients runs what clients before SYSTEM$EXECUTE_ML_JOB sent.
+func TestFirstClients(t *testing.T) {
+	t.Parallel()
+	b := newJobBench(t)
+	if got := b.cell(b.admin, "CALL SYSTEM$NOTEBOOKS_FIND_LABELED_RUNTIMES()"); !strings.Contains(got, `"pythonVersion":"3.11"`) {
+		t.Errorf("runtimes %s", got)
+	}
+	b.run(b.admin, "EXECUTE JOB SERVICE\nIN COMPUTE POOL IDENTIFIER(?)\nFROM SPECIFICATION $$\nspec:\n  containers:\n  - name: main\n    image: /d/s/repo/app:v1\n"+
+		"    command: [/usr/local/bin/_entrypoint.sh]\n    args: [\"@st/x/app/main.py\"]\n    volumeMounts: [{name: stage-volume, mountPath: /mnt/app}]\n"+
+		"  volumes:\n  - name: stage-volume\n    source: '@st/x'\n$$\nNAME = IDENTIFIER(?)\nASYNC = TRUE\nEXTERNAL_ACCESS_INTEGRATIONS = (pypi)\nQUERY_WAREHOUSE = IDENTIFIER(?)\nREPLICAS = ?",
+		"POOL1", "d.s.mljob_1", "WH1", "2")
+	job := b.job("MLJOB_1")
+	if job.Replicas != 2 || job.Plan.Session.Warehouse != "WH1" || job.Plan.Command[0] != "/usr/local/bin/_entrypoint.sh" || job.Plan.Mounts[0].Path != "x" {
+		t.Errorf("job %+v", job)
+	}
+	if got := b.cell(b.admin, "SELECT d.s.mljob_1!SPCS_CANCEL_JOB()"); !strings.Contains(got, "cancel") || b.job("MLJOB_1").State != catalog.JobCancelled {
+		t.Errorf("got %q", got)
 	}
 }
 

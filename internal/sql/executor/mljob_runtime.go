@@ -206,3 +206,29 @@ func usableFamily(tx catalog.Tx, g *rbac.Guard, pool catalog.Name) (Family, erro
 	}
 	return f, nil
 }
+
+// labeledRuntimes is SYSTEM$NOTEBOOKS_FIND_LABELED_RUNTIMES(), which clients before SYSTEM$GET_ML_JOB_RUNTIME asked: JSON with what is
+// known of each container runtime, by tag.
+func labeledRuntimes(ctx context.Context, w *work, _ []query.Value) (query.Value, error) {
+	out := map[string]any{}
+	for _, hardware := range []Family{{}, {GPUs: 1}} {
+		all, err := w.runtimes(ctx, hardware)
+		if err != nil {
+			return query.Value{}, err
+		}
+		kind := "CPU"
+		if hardware.GPUs > 0 {
+			kind = "GPU"
+		}
+		for _, r := range all {
+			ref, err := w.options.Images.Resolve(ctx, r.path)
+			if err != nil {
+				return query.Value{}, err
+			}
+			out[kind+" "+r.tag] = map[string]any{"spcsContainerRuntime": map[string]string{
+				"pythonVersion": ref.Labels[labelPython], "hardwareType": kind, "runtimeContainerImage": r.path,
+			}}
+		}
+	}
+	return query.TextValue(*jsonCell(out)), nil
+}

@@ -178,12 +178,23 @@ func (d *serviceDoc) complete() error {
 	return nil
 }
 
+// complete fills in defaults of one container and checks it.
 func (c *serviceContainer) complete(volumes []string) error {
 	if c.Image == "" {
 		return badSpec("missing 'image' of container '%s'", c.Name)
 	}
 	if c.Env == nil {
 		c.Env = map[string]scalar{}
+	}
+	for name, value := range c.Env {
+		if badVariable(name) || strings.ContainsRune(string(value), 0) {
+			return badSpec("container '%s': invalid environment variable %q", c.Name, name)
+		}
+	}
+	for _, a := range append(slices.Clone(c.Args), c.Command...) {
+		if strings.ContainsRune(string(a), 0) {
+			return badSpec("container '%s': an argument has a NUL character", c.Name)
+		}
 	}
 	for _, m := range c.Mounts {
 		if !slices.Contains(volumes, m.Name) {
@@ -199,12 +210,15 @@ func (c *serviceContainer) complete(volumes []string) error {
 			return badSpec("container '%s': missing 'snowflakeSecret'", c.Name)
 		case s.Directory != "":
 			return errs.New(errs.Unsupported, "secret '%s' of container '%s': directoryPath is not supported, give it as envVarName", s.Secret, c.Name)
-		case s.Env == "":
-			return badSpec("container '%s': missing 'envVarName' of secret '%s'", c.Name, s.Secret)
+		case badVariable(s.Env):
+			return badSpec("container '%s': missing or invalid 'envVarName' of secret '%s'", c.Name, s.Secret)
 		}
 	}
 	return nil
 }
+
+// badVariable tells whether a text cannot name an environment variable.
+func badVariable(name string) bool { return name == "" || strings.ContainsAny(name, "=\x00") }
 
 // stageText is the stage directory of a volume, "" for other volumes.
 func (v *serviceVolume) stageText() string {

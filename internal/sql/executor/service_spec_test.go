@@ -59,7 +59,11 @@ func TestServiceDocRefuses(t *testing.T) {
 		{"root", "spec: {containers: [{name: a, image: x, volumeMounts: [{name: v, mountPath: /x/..}]}], volumes: [{name: v, source: local}]}", "absolute path"},
 		{"stage", "spec: {containers: [{name: a, image: x}], volumes: [{name: v, source: stage}]}", "missing 'stageConfig.name'"},
 		{"env", container(", env: {A: [1]}"), "expected a text"},
-		{"secret", container(", secrets: [{snowflakeSecret: s}]"), "missing 'envVarName'"},
+		{"secret", container(", secrets: [{snowflakeSecret: s}]"), "missing or invalid 'envVarName'"},
+		{"variable", container(", env: {'A=B': 1}"), "invalid environment variable"},
+		{"NUL", container(`, args: ["a\0"]`), "NUL"},
+		{"laughs", "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c]\n" +
+			"e: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d]\nf: &f [*e,*e,*e,*e,*e,*e,*e,*e,*e]\ng: [*f,*f,*f,*f,*f,*f,*f,*f,*f]\n", "alias"},
 		{"directory", container(", secrets: [{snowflakeSecret: {objectName: s}, directoryPath: /x}]"), "directoryPath is not supported"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -140,4 +144,28 @@ func TestManagedVolumesStay(t *testing.T) {
 
 func spec(key string, value any) map[string]any {
 	return map[string]any{"spec": map[string]any{key: value}}
+}
+
+// FuzzServiceDoc: what is printed reads back as the same.
+func FuzzServiceDoc(f *testing.F) {
+	f.Add("spec: {containers: [{name: a, image: /d/s/r/i:1, env: {A: 1, B: yes, C: 012, D: ~, E: '1:30'}, x: {on: off}}], volumes: [{name: v, source: '@s/p'}]}")
+	f.Add(`{"spec": {"containers": [{"name": "a", "image": "i", "args": ["it's\n\u2028", "\ud83d\ude00"]}]}, "capabilities": {"a": [1, 2.5, null, true]}}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		doc, err := parseServiceDoc(text)
+		if err != nil {
+			return
+		}
+		once, err := doc.text()
+		if err != nil {
+			t.Skip() // a value that YAML reads and cannot print
+		}
+		again, err := parseServiceDoc(once)
+		if err != nil {
+			t.Fatalf("%q gives %q: %v", text, once, err)
+		}
+		twice, err := again.text()
+		if err != nil || once != twice {
+			t.Errorf("%q gives %q, then %q, %v", text, once, twice, err)
+		}
+	})
 }
