@@ -16,9 +16,10 @@ import (
 
 // Identity is who asks.
 type Identity struct {
-	User  string     // "" for a job that acts for a role only
-	Role  string     // the one role to act as with those granted to it, "" for the user's default role and all roles granted to the user
-	JobID catalog.ID // the job that pulls, else ""
+	User    string     // "" for a job that acts for a role only
+	Role    string     // the one role to act as with those granted to it, "" for the user's default role and all roles granted to the user
+	Session int64      // whose token was shown: its end ends what is issued for it; else 0
+	JobID   catalog.ID // the job that pulls, else ""
 }
 
 // String names the identity in messages.

@@ -126,15 +126,16 @@ func (g *Registry) repository(tx catalog.Tx, id Identity, name catalog.Name, p c
 	} else if err != nil {
 		return nil, err
 	}
-	write, err := g.Authorizer.Allowed(tx, id, catalog.Write, o)
-	if err != nil || write {
+	allowed, err := g.Authorizer.Allowed(tx, id, p, o)
+	if err != nil || allowed {
 		return o, err
 	}
-	read, err := g.Authorizer.Allowed(tx, id, catalog.Read, o)
+	other := map[catalog.Privilege]catalog.Privilege{catalog.Read: catalog.Write, catalog.Write: catalog.Read}[p]
+	visible, err := g.Authorizer.Allowed(tx, id, other, o)
 	switch {
 	case err != nil:
 		return nil, err
-	case !read:
+	case !visible:
 		return nil, hidden(errNotAuthorized)
 	case p == catalog.Write:
 		return nil, errs.Wrap(errNotAuthorized, errs.Denied, "%s lacks WRITE on image repository %s: ask its owner for GRANT WRITE ON IMAGE REPOSITORY %s TO ROLE ...", id, name, name)
