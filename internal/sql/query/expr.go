@@ -4,7 +4,6 @@ package query
 
 import (
 	"math/big"
-	"strconv"
 	"strings"
 
 	"firn.dev/firn/internal/sql/ast"
@@ -128,53 +127,6 @@ func valueNode(v Value) *node {
 	return literal(col, v.data)
 }
 
-func (c *compiler) unary(x *ast.Unary, sc *scope) (*node, error) {
-	if x.Op == "NOT" {
-		n, err := c.boolean(x.X, sc)
-		if err != nil {
-			return nil, err
-		}
-		return derived(n.col, func(f *frame) (any, error) {
-			v, err := n.eval(f)
-			if v == nil || err != nil {
-				return nil, err
-			}
-			return !v.(bool), nil
-		}, n), nil
-	}
-	n, err := c.expr(x.X, sc)
-	if err != nil {
-		return nil, err
-	}
-	n = c.numeric(n)
-	if x.Op == "+" {
-		return n, nil
-	}
-	return derived(n.col, func(f *frame) (any, error) {
-		v, err := n.eval(f)
-		if v == nil || err != nil {
-			return nil, err
-		}
-		if r, ok := v.(float64); ok {
-			return -r, nil
-		}
-		return new(big.Int).Neg(v.(*big.Int)), nil
-	}, n), nil
-}
-
-// numeric gives the node as a number: texts and variants are read as such.
-func (c *compiler) numeric(n *node) *node {
-	switch n.col.Type {
-	case rowset.Fixed, rowset.Real:
-		return n
-	case rowset.Variant:
-		return c.convert(n, rowset.Column{Type: rowset.Real})
-	case rowset.Text:
-		return c.convert(n, rowset.Column{Type: rowset.Fixed, Precision: 18, Scale: 5})
-	}
-	return c.convert(n, rowset.Column{Type: rowset.Fixed, Precision: maxPrecision})
-}
-
 // boolean compiles e as a condition.
 func (c *compiler) boolean(e ast.Expr, sc *scope) (*node, error) {
 	n, err := c.expr(e, sc)
@@ -230,127 +182,6 @@ func (c *compiler) pair(l, r ast.Expr, sc *scope) (*node, *node, error) {
 	return ln, rn, err
 }
 
-// tupleEqual is (a, b) = (c, d).
-func (c *compiler) tupleEqual(l *ast.Tuple, x *ast.Binary, sc *scope) (*node, error) {
-	r, ok := x.R.(*ast.Tuple)
-	if !ok || len(r.Items) != len(l.Items) || x.Op != "=" {
-		return nil, errUnsupported(x.String())
-	}
-	var all *node
-	for i := range l.Items {
-		a, b, err := c.pair(l.Items[i], r.Items[i], sc)
-		if err != nil {
-			return nil, err
-		}
-		eq := c.comparison("=", a, b)
-		if all == nil {
-			all = eq
-		} else {
-			all = logical("AND", all, eq)
-		}
-	}
-	return all, nil
-}
-
-// logical is AND and OR with NULL as unknown.
-func logical(op string, l, r *node) *node {
-	decisive := op == "OR"
-	n := derived(rowset.Column{Type: rowset.Boolean, NotNull: l.col.NotNull && r.col.NotNull}, func(f *frame) (any, error) {
-		a, err := l.eval(f)
-		if err != nil || a == decisive {
-			return a, err
-		}
-		b, err := r.eval(f)
-		if err != nil || b == decisive {
-			return b, err
-		}
-		if a == nil || b == nil {
-			return nil, nil
-		}
-		return b, nil
-	}, l, r)
-	// Deep trees are left to fn: SQLite limits the depth of expressions.
-	n.depth = 1 + max(l.depth, r.depth)
-	if l.sql != nil && r.sql != nil && n.depth < 200 {
-		n.sql = func() string { return "(" + l.sql() + " " + op + " " + r.sql() + ")" }
-	}
-	return n
-}
-
-// comparison is l op r in the type of both. What SQLite stores in an order of its own it compares itself.
-func (c *compiler) comparison(op string, l, r *node) *node {
-	col := known(compared(l.col, r.col))
-	if l.col.Type == "" || r.col.Type == "" {
-		return derived(rowset.Column{Type: rowset.Boolean}, func(*frame) (any, error) { return nil, nil }, l, r)
-	}
-	l, r = c.convert(l, col), c.convert(r, col)
-	n := derived(rowset.Column{Type: rowset.Boolean, NotNull: l.col.NotNull && r.col.NotNull}, func(f *frame) (any, error) {
-		a, err := l.eval(f)
-		if a == nil || err != nil {
-			return nil, err
-		}
-		b, err := r.eval(f)
-		if b == nil || err != nil {
-			return nil, err
-		}
-		return holds(op, compare(col.Type, a, b)), nil
-	}, l, r)
-	if isVariant(col.Type) || col.Type == rowset.TimestampTZ {
-		return n
-	}
-	if !n.constant && (l.sql != nil || l.constant) && (r.sql != nil || r.constant) {
-		n.sql = func() string {
-			return "(" + c.native(l) + " " + strings.Replace(op, "!=", "<>", 1) + " " + c.native(r) + ")"
-		}
-	}
-	return n
-}
-
-// native is the text of something SQLite has, or of a constant that is bound.
-func (c *compiler) native(n *node) string {
-	if n.sql != nil {
-		return n.sql()
-	}
-	c.plan.params = append(c.plan.params, parameter{n.eval, n.col})
-	return "?" + strconv.Itoa(len(c.plan.params))
-}
-
-func holds(op string, order int) bool {
-	switch op {
-	case "=":
-		return order == 0
-	case "<":
-		return order < 0
-	case "<=":
-		return order <= 0
-	case ">":
-		return order > 0
-	case ">=":
-		return order >= 0
-	}
-	return order != 0
-}
-
-func (c *compiler) concat(l, r *node) *node {
-	if l.col.Type == rowset.Binary && r.col.Type == rowset.Binary {
-		col := rowset.Column{Type: rowset.Binary, Length: min(l.col.Length+r.col.Length, maxBinary), NotNull: l.col.NotNull && r.col.NotNull}
-		return strict(col, func(a []any) (any, error) {
-			return append(append([]byte{}, a[0].([]byte)...), a[1].([]byte)...), nil
-		}, l, r)
-	}
-	l, r = c.convert(l, textFor(l)), c.convert(r, textFor(r))
-	col := rowset.Column{Type: rowset.Text, Length: min(l.col.Length+r.col.Length, rowset.MaxText), NotNull: l.col.NotNull && r.col.NotNull}
-	return strict(col, func(a []any) (any, error) { return a[0].(string) + a[1].(string), nil }, l, r)
-}
-
-// textFor is the text type that holds the node's values.
-func textFor(n *node) rowset.Column {
-	if n.col.Type == rowset.Text {
-		return n.col
-	}
-	return rowset.TextColumn("")
-}
-
 // strict is a node that is NULL when one of its arguments is.
 func strict(col rowset.Column, f func(a []any) (any, error), args ...*node) *node {
 	return derived(col, func(fr *frame) (any, error) {
@@ -366,84 +197,51 @@ func strict(col rowset.Column, f func(a []any) (any, error), args ...*node) *nod
 	}, args...)
 }
 
-func (c *compiler) arithmetic(op string, l, r *node) (*node, error) {
-	l, r = c.numeric(l), c.numeric(r)
-	notNull := l.col.NotNull && r.col.NotNull
-	if l.col.Type == rowset.Real || r.col.Type == rowset.Real {
-		col := rowset.Column{Type: rowset.Real, NotNull: notNull}
-		return strict(col, func(a []any) (any, error) { return floatArithmetic(op, a[0].(float64), a[1].(float64)) },
-			c.convert(l, col), c.convert(r, col)), nil
-	}
-	out := arithmeticType(op, l.col, r.col)
-	out.NotNull = notNull
-	lc, rc := l.col, r.col
-	return strict(out, func(a []any) (any, error) {
-		return decimalArithmetic(op, a[0].(*big.Int), a[1].(*big.Int), lc, rc, out)
-	}, l, r), nil
-}
-
-func (c *compiler) isNull(x *ast.IsNull, sc *scope) (*node, error) {
-	inner, err := c.expr(x.X, sc)
+func (c *compiler) castTo(x *ast.Cast, sc *scope) (*node, error) {
+	n, err := c.expr(x.X, sc)
 	if err != nil {
 		return nil, err
 	}
-	n := derived(rowset.Column{Type: rowset.Boolean, NotNull: true}, func(f *frame) (any, error) {
-		v, err := inner.eval(f)
-		return (v == nil) != x.Not, err
-	}, inner)
-	if inner.sql != nil {
-		test := " IS NULL)"
-		if x.Not {
-			test = " IS NOT NULL)"
+	to, err := columnOf(x.Type)
+	if err != nil {
+		return nil, err
+	}
+	if x.Try {
+		return c.try(n, to), nil
+	}
+	if n.col.Type == rowset.Variant || n.col.Type == "" {
+		to.NotNull = false
+	}
+	out := c.convert(n, to)
+	if isVariant(n.col.Type) {
+		out.col.NotNull = false
+	}
+	return out, nil
+}
+
+// try is a conversion that gives NULL where it fails.
+func (c *compiler) try(n *node, to rowset.Column) *node {
+	converted := c.convert(n, to)
+	return derived(nullable(converted.col), func(f *frame) (any, error) {
+		if v, err := n.eval(f); v == nil || err != nil {
+			return nil, err
 		}
-		n.sql = func() string { return "(" + inner.sql() + test }
-	}
-	return n, nil
+		v, err := converted.eval(f)
+		if err != nil {
+			return nil, nil
+		}
+		return v, nil
+	}, n)
 }
 
-func (c *compiler) isDistinct(x *ast.IsDistinct, sc *scope) (*node, error) {
-	l, r, err := c.pair(x.L, x.R, sc)
-	if err != nil {
-		return nil, err
-	}
-	n := c.nullSafeEqual(l, r)
-	return derived(n.col, func(f *frame) (any, error) {
-		v, err := n.eval(f)
+func (c *compiler) all(exprs []ast.Expr, sc *scope) ([]*node, error) {
+	nodes := make([]*node, len(exprs))
+	for i, e := range exprs {
+		n, err := c.expr(e, sc)
 		if err != nil {
 			return nil, err
 		}
-		return v.(bool) == x.Not, nil
-	}, n), nil
-}
-
-// nullSafeEqual is equality in which NULL equals NULL.
-func (c *compiler) nullSafeEqual(l, r *node) *node {
-	col := known(compared(l.col, r.col))
-	l, r = c.convert(l, col), c.convert(r, col)
-	return derived(rowset.Column{Type: rowset.Boolean, NotNull: true}, func(f *frame) (any, error) {
-		a, err := l.eval(f)
-		if err != nil {
-			return nil, err
-		}
-		b, err := r.eval(f)
-		if err != nil || a == nil || b == nil {
-			return a == nil && b == nil, err
-		}
-		return compare(col.Type, a, b) == 0, nil
-	}, l, r)
-}
-
-func (c *compiler) between(x *ast.Between, sc *scope) (*node, error) {
-	value, low, err := c.pair(x.X, x.Low, sc)
-	if err != nil {
-		return nil, err
+		nodes[i] = n
 	}
-	high, err := c.expr(x.High, sc)
-	if err != nil {
-		return nil, err
-	}
-	if x.Not {
-		return logical("OR", c.comparison("<", value, low), c.comparison(">", value, high)), nil
-	}
-	return logical("AND", c.comparison(">=", value, low), c.comparison("<=", value, high)), nil
+	return nodes, nil
 }

@@ -17,7 +17,7 @@ func functionTable() map[string]builder {
 	all := map[string]builder{}
 	for _, family := range []map[string]builder{
 		textFunctions(), patternFunctions(), numberFunctions(), conditionFunctions(), conversionFunctions(),
-		timeFunctions(), timePartFunctions(), variantFunctions(), arrayFunctions(), randomFunctions(), digestFunctions(),
+		timeFunctions(), timePartFunctions(), variantFunctions(), arrayFunctions(), listFunctions(), randomFunctions(), digestFunctions(),
 	} {
 		for name, b := range family {
 			all[name] = b

@@ -18,12 +18,6 @@ func arrayFunctions() map[string]builder {
 	lists := func(f func(a, b []any) any, out rowset.Column) builder {
 		return sure(out, 2, []rowset.Column{list, list}, func(a []any) any { return f(itemsOf(a[0]), itemsOf(a[1])) })
 	}
-	one := func(f func(items []any) []any) builder {
-		return sure(list, 1, []rowset.Column{list}, func(a []any) any { return variant{f(itemsOf(a[0]))} })
-	}
-	within := func(items []any, v any) int {
-		return slices.IndexFunc(items, func(x any) bool { return compareVariant(variant{x}, variant{v}) == 0 })
-	}
 	return map[string]builder{
 		"ARRAY_CONSTRUCT": build(false), "ARRAY_CONSTRUCT_COMPACT": build(true),
 		"ARRAY_SIZE": maybe(count18, 1, []rowset.Column{anyJSON}, func(a []any) (any, error) {
@@ -76,6 +70,20 @@ func arrayFunctions() map[string]builder {
 			}
 			return strings.Join(parts, a[1].(string))
 		}),
+	}
+}
+
+// within is the place of a value in a list, -1 when it is not there.
+func within(items []any, v any) int {
+	return slices.IndexFunc(items, func(x any) bool { return compareVariant(variant{x}, variant{v}) == 0 })
+}
+
+// listFunctions make another list of a list, or one of numbers.
+func listFunctions() map[string]builder {
+	one := func(f func(items []any) []any) builder {
+		return sure(list, 1, []rowset.Column{list}, func(a []any) any { return variant{f(itemsOf(a[0]))} })
+	}
+	return map[string]builder{
 		"ARRAY_COMPACT": one(func(items []any) []any {
 			return slices.DeleteFunc(slices.Clone(items), func(v any) bool { return v == nil })
 		}),
@@ -104,19 +112,21 @@ func arrayFunctions() map[string]builder {
 			slices.SortStableFunc(out, func(a, b any) int { return slices.Compare(variantKey(variant{a}), variantKey(variant{b})) })
 			return out
 		}),
-		"ARRAY_GENERATE_RANGE": simple(list, 2, []rowset.Column{number, number, number}, func(a []any) (any, error) {
-			step := bigOne
-			if len(a) > 2 {
-				step = a[2].(*big.Int)
-			}
-			if step.Sign() == 0 {
-				return nil, errArgument("ARRAY_GENERATE_RANGE", "a step of 0")
-			}
-			out := []any{}
-			for n := new(big.Int).Set(a[0].(*big.Int)); n.Cmp(a[1].(*big.Int)) == -step.Sign() && len(out) < 1e6; n.Add(n, step) {
-				out = append(out, jsonNumber(n.Int64()))
-			}
-			return variant{out}, nil
-		}),
+		"ARRAY_GENERATE_RANGE": simple(list, 2, []rowset.Column{number, number, number}, generateRange),
 	}
+}
+
+func generateRange(a []any) (any, error) {
+	step := bigOne
+	if len(a) > 2 {
+		step = a[2].(*big.Int)
+	}
+	if step.Sign() == 0 {
+		return nil, errArgument("ARRAY_GENERATE_RANGE", "a step of 0")
+	}
+	out := []any{}
+	for n := new(big.Int).Set(a[0].(*big.Int)); n.Cmp(a[1].(*big.Int)) == -step.Sign() && len(out) < 1e6; n.Add(n, step) {
+		out = append(out, jsonNumber(n.Int64()))
+	}
+	return variant{out}, nil
 }

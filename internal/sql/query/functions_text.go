@@ -43,16 +43,7 @@ func textFunctions() map[string]builder {
 		}),
 		"SUBSTR": substr, "SUBSTRING": substr,
 		"CONCAT": concatAll, "CONCAT_WS": concatWith,
-		"REPLACE": sure(text, 2, t3, func(a []any) any {
-			with := ""
-			if len(a) > 2 {
-				with = a[2].(string)
-			}
-			if a[1].(string) == "" {
-				return a[0]
-			}
-			return strings.ReplaceAll(a[0].(string), a[1].(string), with)
-		}),
+		"REPLACE":   sure(text, 2, t3, replaceAll),
 		"REPEAT":    simple(text, 2, []rowset.Column{text, number}, func(a []any) (any, error) { return repeat(a[0].(string), a[1].(*big.Int)) }),
 		"SPACE":     simple(text, 1, []rowset.Column{number}, func(a []any) (any, error) { return repeat(" ", a[0].(*big.Int)) }),
 		"CHARINDEX": find, "POSITION": find,
@@ -74,6 +65,17 @@ func textFunctions() map[string]builder {
 		"EDITDISTANCE": sure(count18, 2, t2, func(a []any) any { return big.NewInt(editDistance([]rune(a[0].(string)), []rune(a[1].(string)))) }),
 		"COLLATE":      sure(text, 2, t2, func(a []any) any { return a[0] }),
 	}
+}
+
+func replaceAll(a []any) any {
+	with := ""
+	if len(a) > 2 {
+		with = a[2].(string)
+	}
+	if a[1].(string) == "" {
+		return a[0]
+	}
+	return strings.ReplaceAll(a[0].(string), a[1].(string), with)
 }
 
 // measured is LENGTH, which counts bytes of a binary.

@@ -223,3 +223,57 @@ func nearDay(a []any, step int) (any, error) {
 	}
 	return nil, errArgument("NEXT_DAY", "unknown day '"+a[1].(string)+"'")
 }
+
+func partsDate(a []any) time.Time {
+	return time.Date(clampSigned(a[0], 20000), time.Month(clampSigned(a[1], 1e6)), clampSigned(a[2], 1e7), 0, 0, 0, 0, time.UTC)
+}
+
+func partsNano(a []any) int64 {
+	total := new(big.Int)
+	for i, each := range []int64{3600e9, 60e9, 1e9, 1} {
+		if i < len(a) {
+			total.Add(total, new(big.Int).Mul(a[i].(*big.Int), big.NewInt(each)))
+		}
+	}
+	return new(big.Int).Mod(total, big.NewInt(86400e9)).Int64()
+}
+
+// fromParts is TIMESTAMP_FROM_PARTS(year, month, day, hour, minute, second [, nanosecond [, zone]]) or of a date and a time.
+func fromParts(col rowset.Column) builder {
+	parts := []rowset.Column{number, number, number, number, number, number, number, text}
+	return func(c *compiler, name string, args []*node) (*node, error) {
+		make := func(t time.Time, zone string) (any, error) {
+			location := c.caster.location()
+			if zone != "" {
+				var err error
+				if location, err = time.LoadLocation(zone); err != nil {
+					return nil, errArgument(name, "unknown time zone '"+zone+"'")
+				}
+			}
+			if col.Type == rowset.TimestampNTZ {
+				return t, nil
+			}
+			y, m, d := t.Date()
+			h, mi, s := t.Clock()
+			return c.caster.zoned(time.Date(y, m, d, h, mi, s, t.Nanosecond(), location), rowset.TimestampTZ, col), nil
+		}
+		if len(args) == 2 {
+			return simple(col, 2, []rowset.Column{date, clockOf}, func(a []any) (any, error) {
+				return make(dateOf(a[0].(int64)).Add(time.Duration(a[1].(int64))), "")
+			})(c, name, args)
+		}
+		return simple(col, 6, parts, func(a []any) (any, error) {
+			zone := ""
+			if len(a) > 7 {
+				zone = a[7].(string)
+			}
+			t := partsDate(a)
+			for i, each := range []time.Duration{time.Hour, time.Minute, time.Second, time.Nanosecond} {
+				if 3+i < len(a) && 3+i < 7 {
+					t = t.Add(time.Duration(clampSigned(a[3+i], 2e9)) * each)
+				}
+			}
+			return make(t, zone)
+		})(c, name, args)
+	}
+}

@@ -14,6 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"firn.dev/firn/internal/errs"
+	"firn.dev/firn/internal/sql/ast"
+	"firn.dev/firn/internal/sql/parser"
 	"firn.dev/firn/internal/sql/query"
 	"firn.dev/firn/internal/sql/rowset"
 )
@@ -75,7 +77,11 @@ func answer(t *testing.T, engine *query.Engine, question string) string {
 		lines = append(lines, line)
 	}
 	text := strings.Join(lines, "\n")
-	q := parse(t, text)
+	parsed, err := parser.Parse(text)
+	if err != nil {
+		return failure(err)
+	}
+	q := parsed[0].Statement.(*ast.Query)
 	env := func() *query.Env {
 		e := environment(text)
 		e.Binds = binds

@@ -20,8 +20,21 @@ var (
 	bigTen = big.NewInt(10)
 )
 
-// pow10 is 10 to the n.
-func pow10(n int) *big.Int { return new(big.Int).Exp(bigTen, big.NewInt(int64(n)), nil) }
+// powers holds the powers of ten that decimals need; nobody writes to it.
+var powers = func() (all [2*maxPrecision + 1]*big.Int) {
+	for i := range all {
+		all[i] = new(big.Int).Exp(bigTen, big.NewInt(int64(i)), nil)
+	}
+	return all
+}()
+
+// pow10 is 10 to the n; it must not be changed.
+func pow10(n int) *big.Int {
+	if n >= 0 && n < len(powers) {
+		return powers[n]
+	}
+	return new(big.Int).Exp(bigTen, big.NewInt(int64(n)), nil)
+}
 
 // rescale moves a number from one count of fraction digits to another, rounding half away from zero.
 func rescale(n *big.Int, from, to int) *big.Int {
@@ -49,6 +62,9 @@ func divideRounded(n, d *big.Int) *big.Int {
 // decimalText writes n with exactly scale fraction digits.
 func decimalText(n *big.Int, scale int) string {
 	if scale == 0 {
+		if n.IsInt64() {
+			return strconv.FormatInt(n.Int64(), 10)
+		}
 		return n.String()
 	}
 	digits := new(big.Int).Abs(n).String()
@@ -64,6 +80,9 @@ func decimalText(n *big.Int, scale int) string {
 
 // parseDecimal reads a number as written, with or without fraction and exponent. scale is the count of its fraction digits.
 func parseDecimal(text string) (n *big.Int, scale int, ok bool) {
+	if small, scale, ok := parseSmall(text); ok {
+		return big.NewInt(small), scale, true
+	}
 	text = strings.TrimSpace(text)
 	mantissa, exponent := text, 0
 	if i := strings.IndexAny(text, "eE"); i >= 0 {
@@ -89,6 +108,35 @@ func parseDecimal(text string) (n *big.Int, scale int, ok bool) {
 	scale = len(fraction) - exponent
 	if scale < 0 {
 		return rescale(n, 0, -scale), 0, true
+	}
+	return n, scale, true
+}
+
+// parseSmall is parseDecimal for what needs no more than 18 digits and has no exponent.
+func parseSmall(text string) (n int64, scale int, ok bool) {
+	digits, negative := text, false
+	if digits != "" && digits[0] == '-' {
+		digits, negative = digits[1:], true
+	}
+	if len(digits) == 0 || len(digits) > 18 {
+		return 0, 0, false
+	}
+	point := -1
+	for i := range len(digits) {
+		switch b := digits[i]; {
+		case b >= '0' && b <= '9':
+			n = n*10 + int64(b-'0')
+		case b == '.' && point < 0 && len(digits) > 1:
+			point = i
+		default:
+			return 0, 0, false
+		}
+	}
+	if point >= 0 {
+		scale = len(digits) - point - 1
+	}
+	if negative {
+		n = -n
 	}
 	return n, scale, true
 }

@@ -30,8 +30,9 @@ const (
 	limitAttached  = 7
 	limitWorkers   = 11
 
-	maxValueBytes = 128 << 20
-	maxSQLBytes   = 32 << 20
+	maxValueBytes  = 128 << 20
+	maxResultBytes = 512 << 20
+	maxSQLBytes    = 32 << 20
 )
 
 // pool keeps opened connections. Each has a driver of its own, so that its functions know which plan runs on it.
@@ -61,7 +62,8 @@ func (p *pool) get(ctx context.Context) (*connection, error) {
 		return c, nil
 	}
 	p.mu.Unlock()
-	return newConnection(ctx)
+	// The connection outlives the query that makes it.
+	return newConnection(context.WithoutCancel(ctx))
 }
 
 // put keeps a connection for the next query; broken ones are closed.
@@ -256,6 +258,7 @@ func read(ctx context.Context, q driver.QueryerContext, text string, params []dr
 	// A statement that only reads has nothing to tell when it is closed.
 	defer func() { _ = rows.Close() }()
 	values := make([]driver.Value, len(result.Columns))
+	size := 0
 	for {
 		err := rows.Next(values)
 		if errors.Is(err, io.EOF) {
@@ -275,6 +278,10 @@ func read(ctx context.Context, q driver.QueryerContext, text string, params []dr
 			}
 			cell := toCell(result.Columns[i], d)
 			cells[i] = &cell
+			size += len(cell)
+		}
+		if size += 32 * (len(cells) + 1); size > maxResultBytes {
+			return errs.New(errs.Exhausted, "the result is larger than %d MB: ask for fewer rows", maxResultBytes>>20).Numbered(300005, "XX000")
 		}
 		result.Rows = append(result.Rows, cells)
 		if len(result.Rows)&1023 == 0 && ctx.Err() != nil {

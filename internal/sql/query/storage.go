@@ -64,9 +64,33 @@ func encode(col rowset.Column, d any) driver.Value {
 // encodeWide writes n as two's complement of 17 bytes with the sign bit flipped.
 func encodeWide(n *big.Int) []byte {
 	b := make([]byte, wideBytes)
+	if n.IsInt64() {
+		small := n.Int64()
+		for i := range wideBytes - 8 {
+			b[i] = byte(small >> 63)
+		}
+		b[0] ^= 0x80
+		binary.BigEndian.PutUint64(b[wideBytes-8:], uint64(small))
+		return b
+	}
 	shifted := new(big.Int).Lsh(bigOne, wideBytes*8-1)
 	shifted.Add(shifted, n).FillBytes(b)
 	return b
+}
+
+func decodeWide(b []byte) *big.Int {
+	if len(b) == wideBytes {
+		head, sign := b[0]^0x80, byte(int8(b[wideBytes-8])>>7)
+		small := head == sign
+		for _, x := range b[1 : wideBytes-8] {
+			small = small && x == sign
+		}
+		if small {
+			return big.NewInt(int64(binary.BigEndian.Uint64(b[wideBytes-8:])))
+		}
+	}
+	n := new(big.Int).SetBytes(b)
+	return n.Sub(n, new(big.Int).Lsh(bigOne, wideBytes*8-1))
 }
 
 // decode gives the datum of a stored form. It copies what it keeps: texts and blobs that SQLite hands to functions live
@@ -81,8 +105,7 @@ func decode(col rowset.Column, v driver.Value) (any, error) {
 		case int64:
 			return big.NewInt(x), nil
 		case []byte:
-			n := new(big.Int).SetBytes(x)
-			return n.Sub(n, new(big.Int).Lsh(bigOne, wideBytes*8-1)), nil
+			return decodeWide(x), nil
 		}
 	case rowset.Real:
 		switch x := v.(type) {

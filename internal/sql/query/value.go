@@ -155,11 +155,18 @@ func epochText(sec int64, nano, scale int) string {
 	if scale == 0 {
 		return strconv.FormatInt(sec, 10)
 	}
-	n := new(big.Int).Mul(big.NewInt(sec), pow10(9))
-	n.Add(n, big.NewInt(int64(nano)))
-	// Floor, so that instants before 1970 keep their order.
-	n.Div(n, pow10(9-scale))
-	return decimalText(n, scale)
+	// nano is not negative, so the digits that are cut off make instants before 1970 earlier too, and order is kept.
+	fraction := int64(nano) / pow10(9-scale).Int64()
+	if sec >= 0 {
+		b := strconv.AppendInt(make([]byte, 0, 24), sec, 10)
+		b = append(b, '.')
+		for unit := pow10(scale - 1).Int64(); unit > 0; unit /= 10 {
+			b = append(b, byte('0'+fraction/unit%10))
+		}
+		return string(b)
+	}
+	n := new(big.Int).Mul(big.NewInt(sec), pow10(scale))
+	return decimalText(n.Add(n, big.NewInt(fraction)), scale)
 }
 
 // fromCell reads a cell; nil gives nil.
@@ -212,6 +219,10 @@ func fromCell(col rowset.Column, cell *string) (any, error) {
 
 func timeFromCell(col rowset.Column, s string) (any, error) {
 	number, zone, _ := strings.Cut(s, " ")
+	if small, scale, ok := parseSmall(number); ok && small >= 0 && scale <= 9 && col.Type != rowset.Time && col.Type != rowset.TimestampTZ {
+		unit := pow10(scale).Int64()
+		return time.Unix(small/unit, small%unit*pow10(9-scale).Int64()).UTC(), nil
+	}
 	n, scale, ok := parseDecimal(number)
 	if !ok {
 		return nil, errs.New(errs.Corrupt, "column %s holds %q, which is no %s", col.Name, s, col.Type)
