@@ -28,7 +28,8 @@ type Store interface {
 	// error or fn panics. fn may run again after a conflict with another writer, so it has no side effect but on the Tx.
 	// Like that of View, fn calls neither View nor Update; it does no network, container or file work.
 	//
-	// Errors: what fn returns; Conflict when retries did not help; Unavailable; Exhausted when the disk is full.
+	// Errors: what fn returns; Conflict when retries did not help; Exhausted when the disk is full; Unavailable, where a
+	// connection that broke during the commit leaves it open whether the transaction is durable.
 	Update(ctx context.Context, fn func(Tx) error) error
 	// Close ends the connections. Calls that run are waited for, later ones are Unavailable.
 	Close() error

@@ -3,6 +3,7 @@
 package sqlstore
 
 import (
+	"fmt"
 	"iter"
 	"time"
 
@@ -57,21 +58,14 @@ func (t *tx) orphan(key string) error {
 
 // orphanFiles removes the files of the objects that the filter selects.
 func (t *tx) orphanFiles(f filter) error {
-	inside := " WHERE stage IN (SELECT id FROM object" + f.where() + ")"
-	for key, err := range list(t, readText, "SELECT DISTINCT content FROM file"+inside, f.args...) {
-		if err != nil {
-			return err
-		}
-		// Whether other stages use the bytes shows when these files are gone.
-		_, err := t.exec("INSERT INTO orphan (content, since) VALUES ($1, $2) ON CONFLICT DO NOTHING", key, micros(t.now))
-		if err != nil {
-			return err
-		}
-	}
-	if _, err := t.exec("DELETE FROM file"+inside, f.args...); err != nil {
+	stages := "(SELECT id FROM object" + f.where() + ")"
+	_, err := t.exec(fmt.Sprintf(`INSERT INTO orphan (content, since) SELECT DISTINCT content, CAST($%d AS BIGINT) FROM file WHERE stage IN %s
+		AND NOT EXISTS (SELECT 1 FROM file AS other WHERE other.content = file.content AND other.stage NOT IN %s) ON CONFLICT DO NOTHING`,
+		len(f.args)+1, stages, stages), append(f.args[:len(f.args):len(f.args)], micros(t.now))...)
+	if err != nil {
 		return err
 	}
-	_, err := t.exec("DELETE FROM orphan WHERE content IN (SELECT content FROM file)")
+	_, err = t.exec("DELETE FROM file WHERE stage IN "+stages, f.args...)
 	return err
 }
 

@@ -159,9 +159,9 @@ func (t *tx) renameEverywhere(kind catalog.Kind, from, to catalog.Name) error {
 	args := []any{to.Object, from.Object}
 	switch kind {
 	case catalog.KindDatabase:
-		texts = []string{"UPDATE object SET database_name = $1 WHERE database_name = $2"}
+		texts = []string{"UPDATE object SET database_name = $1 WHERE database_name <> '' AND database_name = $2"}
 	case catalog.KindSchema:
-		texts = []string{"UPDATE object SET schema_name = $1, database_name = $3 WHERE schema_name = $2 AND database_name = $4"}
+		texts = []string{"UPDATE object SET schema_name = $1, database_name = $3 WHERE database_name <> '' AND database_name = $4 AND schema_name = $2"}
 		args = append(args, to.Database, from.Database)
 	case catalog.KindRole:
 		texts = []string{
@@ -179,7 +179,7 @@ func (t *tx) renameEverywhere(kind catalog.Kind, from, to catalog.Name) error {
 		texts = []string{
 			"UPDATE role_grant SET to_user = $1 WHERE to_user = $2",
 			"UPDATE session SET user_name = $1 WHERE user_name = $2 AND closed = 0",
-			"UPDATE token SET user_name = $1 WHERE user_name = $2",
+			"UPDATE token SET user_name = $1 WHERE user_name <> '' AND user_name = $2",
 		}
 	}
 	for _, text := range texts {
@@ -199,9 +199,9 @@ func (t *tx) DropObject(id catalog.ID) error {
 	var f filter
 	switch o.Kind {
 	case catalog.KindDatabase:
-		f.add("id = ? OR database_name = ?", string(id), o.Name.Object)
+		f.add("(id = ? OR database_name <> '' AND database_name = ?)", string(id), o.Name.Object)
 	case catalog.KindSchema:
-		f.add("id = ? OR database_name = ? AND schema_name = ?", string(id), o.Name.Database, o.Name.Object)
+		f.add("(id = ? OR database_name <> '' AND database_name = ? AND schema_name = ?)", string(id), o.Name.Database, o.Name.Object)
 	default:
 		f.add("id = ?", string(id))
 	}
@@ -233,7 +233,7 @@ func (t *tx) forget(kind catalog.Kind, name string) error {
 	case catalog.KindUser:
 		texts = []string{
 			"DELETE FROM role_grant WHERE to_user = $1",
-			"DELETE FROM token WHERE user_name = $1",
+			"DELETE FROM token WHERE user_name <> '' AND user_name = $1",
 		}
 	}
 	for _, text := range texts {

@@ -29,7 +29,7 @@ type postgresEngine struct {
 const (
 	maxAttempts = 60
 	firstPause  = time.Millisecond
-	maxPause    = 100 * time.Millisecond
+	maxPause    = 50 * time.Millisecond
 )
 
 func openPostgres(ctx context.Context, dsn string, random *source) (*postgresEngine, error) {

@@ -3,6 +3,7 @@
 package sqlstore
 
 import (
+	"slices"
 	"time"
 
 	"firn.dev/firn/internal/catalog"
@@ -100,15 +101,15 @@ func (t *tx) Token(hash string) (catalog.Token, error) {
 
 // DeleteTokens implements catalog.Sessions.
 func (t *tx) DeleteTokens(session int64, job catalog.ID, user string) (int, error) {
-	var f filter
+	var f filter // with the conditions of the indexes
 	if session != 0 {
-		f.add("session = ?", session)
+		f.add("session <> 0 AND session = ?", session)
 	}
 	if job != "" {
-		f.add("job = ?", string(job))
+		f.add("job <> '' AND job = ?", string(job))
 	}
 	if user != "" {
-		f.add("user_name = ?", user)
+		f.add("user_name <> '' AND user_name = ?", user)
 	}
 	if len(f.conditions) == 0 {
 		return 0, errs.New(errs.Invalid, "tokens are deleted by session, job or user")
@@ -124,12 +125,13 @@ func (t *tx) ExpireSessions(before time.Time) ([]int64, error) {
 	}
 	const over = " WHERE closed = 0 AND expires <> 0 AND expires < "
 	var closed []int64
-	for id, err := range list(t, readNumber, "SELECT id FROM session"+over+"$1 ORDER BY id", micros(before)) {
+	for id, err := range list(t, readNumber, "SELECT id FROM session"+over+"$1", micros(before)) {
 		if err != nil {
 			return nil, err
 		}
 		closed = append(closed, id)
 	}
+	slices.Sort(closed)
 	if len(closed) > 0 {
 		if _, err := t.exec("UPDATE session SET closed = $1"+over+"$2", micros(t.now), micros(before)); err != nil {
 			return nil, err
@@ -137,6 +139,6 @@ func (t *tx) ExpireSessions(before time.Time) ([]int64, error) {
 	}
 	// Also of the sessions that somebody else closed since the last time.
 	var f filter
-	f.add("session <> 0 AND session IN (SELECT id FROM session WHERE closed <> 0)")
+	f.add("object.session <> 0 AND EXISTS (SELECT 1 FROM session AS owner WHERE owner.id = object.session AND owner.closed <> 0)")
 	return closed, t.dropObjects(f)
 }

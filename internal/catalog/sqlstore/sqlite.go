@@ -65,7 +65,7 @@ func openPrivateSQLite(ctx context.Context) (*sqliteEngine, error) {
 
 func connectSQLite(ctx context.Context, file, synchronous string) (_ *sqliteEngine, err error) {
 	e := &sqliteEngine{file: file, readers: make(chan *link, max(4, 2*runtime.GOMAXPROCS(0)))}
-	common := []string{"busy_timeout(5000)", "foreign_keys(1)", "temp_store(MEMORY)", "cache_size(-16000)"}
+	common := []string{"busy_timeout(5000)", "foreign_keys(1)", "temp_store(MEMORY)", "cache_size(-8000)"}
 	e.write, err = openPool(file, url.Values{
 		"_txlock": {"immediate"},
 		"_pragma": append(common, "journal_mode(WAL)", "journal_size_limit(67108864)", "synchronous("+synchronous+")"),

@@ -181,6 +181,9 @@ func (s *stream[T]) next() (v T, ok bool, err error) {
 		return v, false, nil
 	}
 	if v, err = s.read(s.rows.Scan); err != nil {
+		if s.tx.ctx.Err() == nil {
+			err = errs.Wrap(err, errs.Corrupt, "a row of the catalog cannot be read")
+		}
 		return v, false, s.tx.fail(err)
 	}
 	return v, true, nil
