@@ -40,7 +40,8 @@ type submission struct {
 
 // jobImage is what a job runs.
 type jobImage struct {
-	path        string       // as users see it
+	shown       string       // as it was asked for; of an environment its path
+	path        string       // /db/schema/repo/image:tag
 	environment catalog.Name // when a custom runtime environment was asked for
 	ref         ImageRef     // else
 	digest      string
@@ -91,7 +92,7 @@ func (w *work) findImage(ctx context.Context, selector string, pool catalog.Name
 	text, ok := environmentOf(selector)
 	if !ok {
 		ref, err := w.resolveImage(ctx, selector)
-		return jobImage{path: selector, ref: ref, digest: ref.Digest}, err
+		return jobImage{shown: selector, path: ref.Path, ref: ref, digest: ref.Digest}, err
 	}
 	name, err := w.parseName(text, catalog.KindRuntimeEnvironment)
 	if err != nil {
@@ -101,7 +102,7 @@ func (w *work) findImage(ctx context.Context, selector string, pool catalog.Name
 	err = w.view(ctx, func(tx catalog.Tx, g *rbac.Guard) error {
 		s, err := w.environmentFor(tx, g, name, pool, family)
 		if err == nil {
-			image.path, image.digest = s.Path, s.Digest
+			image.shown, image.path, image.digest = s.Path, s.Path, s.Digest
 		}
 		return err
 	})

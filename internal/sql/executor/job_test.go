@@ -272,6 +272,11 @@ func TestRuntimes(t *testing.T) {
 	b.refuses(b.ann, 0, `CALL SYSTEM$GET_ML_JOB_RUNTIME('POOL1', '9.9')`, "'9.9'", "available: 1.0")
 	b.refuses(b.ann, 0, `CALL SYSTEM$GET_ML_JOB_RUNTIME('POOL1', '/d/s/repo/none:v1')`, "none:v1")
 	b.refuses(b.ann, 2003, `CALL SYSTEM$GET_ML_JOB_RUNTIME('NOPOOL', '')`, "NOPOOL")
+	// The specification shows what was asked for, the row what runs.
+	written := b.job(b.cell(b.ann, submitText(`"D/S/REPO/app:v1"`, "")))
+	if written.Image != "/d/s/repo/app:v1" || !strings.Contains(b.run(b.ann, "DESCRIBE SERVICE "+written.Name)[0]["spec"], `image: "D/S/REPO/app:v1"`) {
+		t.Errorf("image %s", written.Image)
+	}
 	job := b.job(b.cell(b.ann, submitText(`null`, "")))
 	if job.Image != path || job.Environment != "" || job.Digest != "sha256:"+strings.Repeat("b", 64) {
 		t.Errorf("default runtime: %+v", job)

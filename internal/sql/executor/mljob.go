@@ -81,7 +81,7 @@ func (w *work) mlDocument(ctx context.Context, s *submission, spec mlJobSpec, op
 		return err
 	}
 	stage := strings.TrimSuffix(spec.StagePath, "/")
-	doc, err := mlJobDoc(spec, options, s.image.path, stage, s.name.Object, size).merged(spec.Overrides)
+	doc, err := mlJobDoc(spec, options, s.image.shown, stage, s.name.Object, size).merged(spec.Overrides)
 	if err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ func (w *work) mlDocument(ctx context.Context, s *submission, spec mlJobSpec, op
 	if err != nil {
 		return err
 	}
-	if string(c.Image) != s.image.path {
+	if string(c.Image) != s.image.shown {
 		if s.image, err = w.findImage(ctx, string(c.Image), s.pool, family); err != nil {
 			return err
 		}

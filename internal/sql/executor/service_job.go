@@ -70,7 +70,7 @@ func (w *work) serviceSubmission(ctx context.Context, s *ast.ExecuteJobService) 
 	if sub.image, err = w.findImage(ctx, string(c.Image), sub.pool, family); err != nil {
 		return sub, err
 	}
-	c.Image = scalar(sub.image.path)
+	c.Image = scalar(sub.image.shown)
 	sub.size, err = c.wanted(size)
 	return sub, err
 }
