@@ -4,6 +4,7 @@ package registry_test
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"net"
 	"net/http"
@@ -79,33 +80,47 @@ type acknowledged struct {
 
 // pushUntilDead pushes images of a small and a large layer until the server does not answer, noting what it acknowledged.
 func (a *acknowledged) pushUntilDead(t *testing.T, url string, worker, round int) {
-	send := func(method, path string, body []byte, contentType string) bool {
-		r, err := http.NewRequestWithContext(t.Context(), method, url+path, strings.NewReader(string(body)))
+	send := func(status int, method, path string, body []byte, contentType string) (location string, ok bool) {
+		r, err := http.NewRequestWithContext(t.Context(), method, url+path, bytes.NewReader(body))
 		if err != nil {
 			t.Error(err)
-			return false
+			return "", false
 		}
 		r.SetBasicAuth("writer", "secret:writer")
 		r.Header.Set("Content-Type", contentType)
 		resp, err := http.DefaultClient.Do(r)
 		if err != nil {
-			return false // killed
+			return "", false // killed
 		}
 		resp.Body.Close()
-		if resp.StatusCode != http.StatusCreated {
+		if resp.StatusCode != status {
 			t.Errorf("%s %s: %s", method, path, resp.Status)
 		}
-		return resp.StatusCode == http.StatusCreated
+		return resp.Header.Get("Location"), resp.StatusCode == status
+	}
+	const uploads = "/v2/" + image + "/blobs/uploads/"
+	pushBlob := func(content []byte, inOne bool) bool {
+		if inOne {
+			_, ok := send(201, "POST", uploads+"?digest="+sha256Of(content), content, "")
+			return ok
+		}
+		at, ok := send(202, "POST", uploads, nil, "")
+		if ok {
+			at, ok = send(202, "PATCH", at, content[:len(content)/2], "")
+		}
+		if ok {
+			_, ok = send(201, "PUT", at+"?digest="+sha256Of(content), content[len(content)/2:], "")
+		}
+		return ok
 	}
 	for i := 0; ; i++ {
 		config, layer := randomBytes(uint64(worker*1000+i), 200), randomBytes(uint64(worker*1000+i), 100<<10+round)
 		for _, content := range [][]byte{config, layer} {
-			digest := sha256Of(content)
-			if !send("POST", "/v2/"+image+"/blobs/uploads/?digest="+digest, content, "") {
+			if !pushBlob(content, i%2 == 0) {
 				return
 			}
 			a.mu.Lock()
-			a.blobs[digest] = content
+			a.blobs[sha256Of(content)] = content
 			a.mu.Unlock()
 		}
 		manifest := fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":%q,"config":{"digest":%q},"layers":[{"digest":%q}]}`,
@@ -114,7 +129,7 @@ func (a *acknowledged) pushUntilDead(t *testing.T, url string, worker, round int
 		a.mu.Lock()
 		delete(a.tags, tag) // between the push and its answer either digest is right
 		a.mu.Unlock()
-		if !send("PUT", "/v2/"+image+"/manifests/"+tag, manifest, v1.MediaTypeImageManifest) {
+		if _, ok := send(201, "PUT", "/v2/"+image+"/manifests/"+tag, manifest, v1.MediaTypeImageManifest); !ok {
 			return
 		}
 		a.mu.Lock()
