@@ -24,7 +24,7 @@ type compiler struct {
 	leaves   *leafSet // of the expression being compiled
 	names    int      // counter of generated names
 	depth    int      // of nested queries
-	joined   bool     // the FROM being compiled has more than one table
+	joined   bool     // the FROM being compiled, or one around it, has more than one table
 	tabled   bool     // the expression needs SQLite: it read a column, an aggregate or a sub-query
 }
 

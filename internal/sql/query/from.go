@@ -4,6 +4,7 @@ package query
 
 import (
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -27,7 +28,7 @@ func (c *compiler) from(tables []ast.Table, sc *scope) (string, error) {
 	}
 	joined := c.joined
 	defer func() { c.joined = joined }()
-	c.joined = len(tables) > 1
+	c.joined = joined || len(tables) > 1
 	var texts []string
 	for _, t := range tables {
 		text, err := c.table(t, sc)
@@ -69,10 +70,10 @@ func (c *compiler) derivedTable(x *ast.Derived, sc *scope) (*source, string, err
 	}
 	// What stands beside the table in FROM is not visible inside it; what is around the SELECT is.
 	outer := &scope{parent: sc.parent, ctes: sc.ctes}
-	if x.Lateral {
-		return nil, "", errUnsupported("LATERAL sub-query")
-	}
 	s, err := c.query(x.Query, outer)
+	if e, ok := errors.AsType[*errs.Error](err); ok && e.Number == 904 && x.Lateral {
+		return nil, "", errUnsupported("LATERAL sub-query that reads the tables before it")
+	}
 	if err != nil {
 		return nil, "", err
 	}

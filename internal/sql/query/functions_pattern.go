@@ -6,7 +6,6 @@ import (
 	"math/big"
 	"regexp"
 	"strings"
-	"sync"
 	"unicode/utf8"
 
 	"firn.dev/firn/internal/sql/ast"
@@ -15,14 +14,11 @@ import (
 
 // patterns remembers the last pattern that was compiled: a query uses mostly one at each place.
 type patterns struct {
-	mu       sync.Mutex
 	source   string
 	compiled *regexp.Regexp
 }
 
 func (p *patterns) get(source string) (*regexp.Regexp, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	if p.compiled != nil && p.source == source {
 		return p.compiled, nil
 	}

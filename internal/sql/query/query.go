@@ -28,7 +28,7 @@ type Env struct {
 	TimeZone  *time.Location         // nil for UTC
 	Formats   map[string]string      // session parameters *_OUTPUT_FORMAT and *_INPUT_FORMAT that are set
 	Now       time.Time              // of the statement
-	Rand      *rand.Rand             // of RANDOM, UNIFORM, RANDSTR, UUID_STRING
+	Rand      *rand.Rand             // of RANDOM, UNIFORM, RANDSTR, UUID_STRING; nil for one with a seed of its own
 	Relations Relations              // nil for none
 	Functions Functions              // nil for none
 }

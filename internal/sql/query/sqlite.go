@@ -35,10 +35,12 @@ const (
 	maxSQLBytes    = 32 << 20
 )
 
-// pool keeps opened connections. Each has a driver of its own, so that its functions know which plan runs on it.
+// pool keeps opened connections. Each has a driver of its own, so that its functions know which plan runs on it. Drivers stay
+// when their connection closes, because SQLite's binding never forgets one.
 type pool struct {
 	mu     sync.Mutex
 	idle   []*connection
+	spare  []*connection // closed
 	closed bool
 }
 
@@ -46,13 +48,15 @@ func newPool() *pool { return &pool{} }
 
 // connection is a SQLite database in memory without content: what queries read is made of the plan that runs.
 type connection struct {
-	db   *sql.DB
-	conn *sql.Conn
-	plan *plan
-	open bool            // while the connection prepares itself: the authorizer permits everything
-	have map[string]bool // virtual tables that exist
+	driver *sqlite.Driver
+	db     *sql.DB
+	conn   *sql.Conn
+	plan   *plan
+	setup  bool            // while the connection prepares itself: the authorizer permits everything
+	have   map[string]bool // virtual tables that exist
 }
 
+// get gives a connection that nobody else uses.
 func (p *pool) get(ctx context.Context) (*connection, error) {
 	p.mu.Lock()
 	if n := len(p.idle); n > 0 {
@@ -61,22 +65,39 @@ func (p *pool) get(ctx context.Context) (*connection, error) {
 		p.mu.Unlock()
 		return c, nil
 	}
+	var c *connection
+	if n := len(p.spare); n > 0 {
+		c = p.spare[n-1]
+		p.spare = p.spare[:n-1]
+	}
 	p.mu.Unlock()
-	// The connection outlives the query that makes it.
-	return newConnection(context.WithoutCancel(ctx))
+	if c == nil {
+		c = &connection{driver: &sqlite.Driver{}}
+		if err := c.register(c.driver); err != nil {
+			return nil, errs.Wrap(err, errs.Internal, "prepare the query engine")
+		}
+	}
+	// The connection outlives the query that opens it.
+	if err := c.open(context.WithoutCancel(ctx)); err != nil {
+		p.mu.Lock()
+		p.spare = append(p.spare, c)
+		p.mu.Unlock()
+		return nil, errs.Wrap(err, errs.Internal, "open the query engine")
+	}
+	return c, nil
 }
 
 // put keeps a connection for the next query; broken ones are closed.
 func (p *pool) put(c *connection, broken bool) {
 	c.plan = nil
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	if !broken && !p.closed && len(p.idle) < maxIdle {
 		p.idle = append(p.idle, c)
-		p.mu.Unlock()
 		return
 	}
-	p.mu.Unlock()
 	c.close()
+	p.spare = append(p.spare, c)
 }
 
 func (p *pool) close() error {
@@ -102,25 +123,22 @@ type connector struct{ driver *sqlite.Driver }
 func (c connector) Connect(context.Context) (driver.Conn, error) { return c.driver.Open(":memory:") }
 func (c connector) Driver() driver.Driver                        { return c.driver }
 
-func newConnection(ctx context.Context) (*connection, error) {
-	c := &connection{have: map[string]bool{}, open: true}
-	d := &sqlite.Driver{}
-	if err := c.register(d); err != nil {
-		return nil, errs.Wrap(err, errs.Internal, "prepare the query engine")
-	}
-	c.db = sql.OpenDB(connector{d})
+// open makes the database and secures it.
+func (c *connection) open(ctx context.Context) error {
+	c.have, c.setup = map[string]bool{}, true
+	c.db = sql.OpenDB(connector{c.driver})
 	c.db.SetMaxOpenConns(1)
 	conn, err := c.db.Conn(ctx)
 	if err != nil {
 		_ = c.db.Close()
-		return nil, errs.Wrap(err, errs.Internal, "open the query engine")
+		return err
 	}
 	c.conn = conn
 	if err := c.secure(ctx); err != nil {
 		c.close()
-		return nil, errs.Wrap(err, errs.Internal, "open the query engine")
+		return err
 	}
-	return c, nil
+	return nil
 }
 
 // register puts the functions and virtual tables of the engine on a driver.
@@ -153,13 +171,13 @@ func (c *connection) secure(ctx context.Context) error {
 			return err
 		}
 	}
-	c.open = false
+	c.setup = false
 	return c.conn.Raw(func(dc any) error { return dc.(sqlite.AuthorizerRegisterer).RegisterAuthorizer(c.authorize) })
 }
 
 // authorize permits reading and the functions the compiler writes, and nothing else.
 func (c *connection) authorize(action sqlite.AuthorizerActionCode, table, name, _, _ string) sqlite.AuthorizerReturnCode {
-	if c.open {
+	if c.setup {
 		return sqlite.AuthorizerOK
 	}
 	switch action {
@@ -201,9 +219,9 @@ func (c *connection) tables(ctx context.Context, p *plan) error {
 			continue
 		}
 		_, room, _ := strings.Cut(name, "_")
-		c.open = true
+		c.setup = true
 		_, err := c.conn.ExecContext(ctx, fmt.Sprintf("CREATE VIRTUAL TABLE temp.%s USING relation(%d, %s)", name, i, room))
-		c.open = false
+		c.setup = false
 		if err != nil {
 			return err
 		}

@@ -36,6 +36,34 @@ func TestAuthorizer(t *testing.T) {
 	}
 }
 
+// TestPool shows that drivers, which cannot be freed, are used again.
+func TestPool(t *testing.T) {
+	t.Parallel()
+	p := newPool()
+	t.Cleanup(func() { _ = p.close() })
+	seen := map[*connection]bool{}
+	for round := range 3 {
+		var all []*connection
+		for range maxIdle + 4 {
+			c, err := p.get(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			seen[c] = true
+			all = append(all, c)
+		}
+		for i, c := range all {
+			p.put(c, i == round)
+		}
+		if len(p.idle) != maxIdle || len(p.idle)+len(p.spare) != len(seen) {
+			t.Errorf("%d idle and %d spare of %d", len(p.idle), len(p.spare), len(seen))
+		}
+	}
+	if len(seen) != maxIdle+4 {
+		t.Errorf("%d connections were made, want %d", len(seen), maxIdle+4)
+	}
+}
+
 func TestWideNumbersKeepTheirOrder(t *testing.T) {
 	t.Parallel()
 	var last string

@@ -146,12 +146,21 @@ func (c *compiler) splitRows(name string) rowMaker {
 
 // lateral compiles a table function whose arguments may read the tables before it. The arguments are texts.
 func (c *compiler) lateral(x *ast.TableFunction, sc *scope, cols []rowset.Column, make rowMaker) (*source, string, error) {
-	for _, o := range append(orderOf(x.Partition), x.Order...) {
-		if _, ok := o.Expr.(*ast.Literal); ok {
-			return nil, "", errCompile("a constant in OVER (PARTITION BY ... ORDER BY ...) of a table function: %s", o.Expr)
+	for _, e := range x.Partition {
+		if _, err := c.expression(e, sc); err != nil {
+			return nil, "", err
 		}
 	}
-	x2, err := c.separate(func() (*node, error) {
+	for _, o := range x.Order {
+		key, err := c.expression(o.Expr, sc)
+		if err != nil {
+			return nil, "", err
+		}
+		if key.plain {
+			return nil, "", errCompile("a constant in ORDER BY of a table function: %s", o.Expr)
+		}
+	}
+	call, err := c.separate(func() (*node, error) {
 		var args []*node
 		for _, a := range x.Args {
 			if a.Name != "" {
@@ -168,15 +177,7 @@ func (c *compiler) lateral(x *ast.TableFunction, sc *scope, cols []rowset.Column
 	if err != nil {
 		return nil, "", err
 	}
-	return c.called(x2, cols, x.Alias)
-}
-
-func orderOf(exprs []ast.Expr) []ast.Order {
-	out := make([]ast.Order, len(exprs))
-	for i, e := range exprs {
-		out[i].Expr = e
-	}
-	return out
+	return c.called(call, cols, x.Alias)
 }
 
 // handle is the node that makes the rows and gives the handle under which the lateral table finds them.
