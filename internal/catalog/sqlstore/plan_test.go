@@ -33,7 +33,7 @@ func (e explainer) explain(text string, args []any) {
 			e.t.Fatal(err)
 		}
 		ends := strings.Contains(step, " INDEX ") && strings.Contains(text, "LIMIT") // in the order of an index, up to a limit
-		few := strings.Contains(step, " INDEX object_temporary") // holds temporary objects only
+		few := strings.Contains(step, " INDEX object_temporary")                     // holds temporary objects only
 		if strings.HasPrefix(step, "SCAN ") && !ends && !few {
 			e.t.Errorf("reads the whole table: %s\n%s", step, text)
 		}
