@@ -199,7 +199,7 @@ func (c *compiler) sessionFunction(name string, on *ast.Name, args []*node) (*no
 	if !found {
 		return nil, errUnknownFunction(name)
 	}
-	col := described.Column
+	col := known(described.Column)
 	col.Name = ""
 	n := derived(col, nil, args...)
 	n.eval = func(f *frame) (any, error) {

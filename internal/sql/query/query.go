@@ -64,7 +64,8 @@ type Argument struct {
 type Functions interface {
 	// Call calls the function; known is false when there is none of this name. name is canonical and dotted as written; object
 	// is that of a method. With columnsOnly nothing may be done: only Column of the value counts, and arguments that are not
-	// known before the run are NULL. A call with constant arguments is made once in a query.
+	// known before the run are NULL. A call with constant arguments is made once in a query, and for arguments of table
+	// functions also by Describe: RESULT_SCAN(LAST_QUERY_ID()) has no columns otherwise.
 	Call(ctx context.Context, name string, object *ast.Name, args []Value, columnsOnly bool) (v Value, known bool, err error)
 }
 
