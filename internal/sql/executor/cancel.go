@@ -68,7 +68,7 @@ func notExecuting() error {
 
 // mayCancel tells whether the session may stop a statement of a user.
 func (e *Executor) mayCancel(ctx context.Context, s *catalog.Session, user string, session int64) error {
-	if session == s.ID || user == s.User && user != "" {
+	if owns(s, user, session) {
 		return nil
 	}
 	return e.options.Catalog.View(ctx, func(tx catalog.Tx) error {

@@ -45,32 +45,37 @@ func stageKind() *kind {
 			null("cloud"), null("notification_channel"), null("storage_integration"), null("endpoint"), ownerRoleType(),
 			specCell("directory_enabled", func(s *catalog.StageSpec) *string { return yesNo(s.Directory) }),
 		},
-		describe: &description{
-			columns: []rowset.Column{
-				rowset.TextColumn("parent_property"), rowset.TextColumn("property"), rowset.TextColumn("property_type"),
-				rowset.TextColumn("property_value"), rowset.TextColumn("property_default"),
-			},
-			rows: func(_ *listing, o *catalog.Object) ([][]*string, error) {
-				rows := [][]*string{}
-				for _, p := range [][5]string{
-					{"STAGE_FILE_FORMAT", "TYPE", "String", "CSV", "CSV"},
-					{"STAGE_COPY_OPTIONS", "ON_ERROR", "String", "ABORT_STATEMENT", "ABORT_STATEMENT"},
-					{"STAGE_LOCATION", "URL", "String", "", ""},
-					{"STAGE_ENCRYPTION", "TYPE", "String", o.Spec.(*catalog.StageSpec).Encryption, "SNOWFLAKE_FULL"},
-					{"DIRECTORY", "ENABLE", "Boolean", strconv.FormatBool(o.Spec.(*catalog.StageSpec).Directory), "false"},
-					{"DIRECTORY", "AUTO_REFRESH", "Boolean", "false", "false"},
-				} {
-					rows = append(rows, []*string{textCell(p[0]), textCell(p[1]), textCell(p[2]), textCell(p[3]), textCell(p[4])})
-				}
-				return rows, nil
-			},
-		},
-		actions: map[string]action{"REFRESH": {}}, // DIRECTORY(@stage) always shows the files as they are
+		describe: stageDescription(),
+		actions:  map[string]action{"REFRESH": {}}, // DIRECTORY(@stage) always shows the files as they are
 		check: func(o *catalog.Object) error {
 			if s := o.Spec.(*catalog.StageSpec); s.Encryption == "" {
 				s.Encryption = "SNOWFLAKE_FULL"
 			}
 			return nil
+		},
+	}
+}
+
+// stageDescription is one row per property, as of a stage that could also hold tables' files.
+func stageDescription() *description {
+	return &description{
+		columns: []rowset.Column{
+			rowset.TextColumn("parent_property"), rowset.TextColumn("property"), rowset.TextColumn("property_type"),
+			rowset.TextColumn("property_value"), rowset.TextColumn("property_default"),
+		},
+		rows: func(_ *listing, o *catalog.Object) ([][]*string, error) {
+			rows := [][]*string{}
+			for _, p := range [][5]string{
+				{"STAGE_FILE_FORMAT", "TYPE", "String", "CSV", "CSV"},
+				{"STAGE_COPY_OPTIONS", "ON_ERROR", "String", "ABORT_STATEMENT", "ABORT_STATEMENT"},
+				{"STAGE_LOCATION", "URL", "String", "", ""},
+				{"STAGE_ENCRYPTION", "TYPE", "String", o.Spec.(*catalog.StageSpec).Encryption, "SNOWFLAKE_FULL"},
+				{"DIRECTORY", "ENABLE", "Boolean", strconv.FormatBool(o.Spec.(*catalog.StageSpec).Directory), "false"},
+				{"DIRECTORY", "AUTO_REFRESH", "Boolean", "false", "false"},
+			} {
+				rows = append(rows, []*string{textCell(p[0]), textCell(p[1]), textCell(p[2]), textCell(p[3]), textCell(p[4])})
+			}
+			return rows, nil
 		},
 	}
 }

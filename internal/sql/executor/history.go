@@ -17,9 +17,15 @@ func notThere(id string) error {
 	return errs.New(errs.NotFound, "Statement %s not found", id).Numbered(709, "02000")
 }
 
-// mayRead tells whether the session may see a statement: its own user's, or with MONITOR on the account.
+// owns tells whether a statement of a user in a session is the asking session's: its own, or its user's. The session of a job's
+// container has only its own: it acts for a role, not for the user who submitted the job.
+func owns(s *catalog.Session, user string, session int64) bool {
+	return session == s.ID || s.JobID == "" && user == s.User && user != ""
+}
+
+// mayRead tells whether the session may see a statement: its own, or with MONITOR on the account any.
 func mayRead(tx catalog.Tx, s *catalog.Session, st *catalog.Statement) (bool, error) {
-	if st.User == s.User && s.User != "" || st.Session == s.ID {
+	if owns(s, st.User, st.Session) {
 		return true, nil
 	}
 	g := rbac.New(tx, rbac.OfSession(s))
@@ -30,10 +36,8 @@ func mayRead(tx catalog.Tx, s *catalog.Session, st *catalog.Statement) (bool, er
 //
 // Errors: NotFound (709).
 func (e *Executor) Statement(ctx context.Context, s *catalog.Session, id string) (*catalog.Statement, error) {
-	for _, r := range e.runs.find(func(r *Run) bool { return r.ID == id }) {
-		if st := e.running(r); st.User == s.User {
-			return st, nil
-		}
+	for _, r := range e.runs.find(func(r *Run) bool { return r.ID == id && owns(s, r.user, r.session) }) {
+		return e.running(r), nil
 	}
 	var st *catalog.Statement
 	err := e.options.Catalog.View(ctx, func(tx catalog.Tx) (err error) {
@@ -70,7 +74,7 @@ func (e *Executor) running(r *Run) *catalog.Statement {
 //
 // Errors: NotFound (709); those of the statement when it failed.
 func (e *Executor) ResultOf(ctx context.Context, s *catalog.Session, id string) (*Result, *Run, error) {
-	for _, r := range e.runs.find(func(r *Run) bool { return r.ID == id && (r.user == s.User || r.session == s.ID) }) {
+	for _, r := range e.runs.find(func(r *Run) bool { return r.ID == id && owns(s, r.user, r.session) }) {
 		return nil, r, nil
 	}
 	var st *catalog.Statement
@@ -177,7 +181,7 @@ func (e *Executor) History(ctx context.Context, s *catalog.Session, f catalog.St
 			if f.User != "" && f.User != s.User {
 				return g.Err()
 			}
-			if f.User = s.User; f.User == "" {
+			if f.User = s.User; s.JobID != "" {
 				f.Session = s.ID
 			}
 		}

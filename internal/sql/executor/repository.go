@@ -87,6 +87,9 @@ func showImages() show {
 		},
 		scope: catalog.KindImageRepository,
 		rows: func(l *listing, scope showScope) error {
+			if !l.guard.Holds(catalog.Read, scope.object) && !l.guard.Holds(catalog.Write, scope.object) {
+				return rbac.Insufficient(scope.object.Kind, scope.object.Name)
+			}
 			for tag, err := range l.tx.Tags(scope.object.ID, "", "") {
 				if err != nil {
 					return err

@@ -23,13 +23,7 @@ import (
 )
 
 // request runs the text of one request: one statement, or several when the client said so.
-func (e *Executor) request(ctx context.Context, s *catalog.Session, req Request) (result *Result, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			e.options.Log.Error("statement panicked", "query", req.QueryID, "panic", p, "stack", string(debug.Stack()))
-			result, err = nil, numbered(errs.New(errs.Internal, "statement panicked: %v", p))
-		}
-	}()
+func (e *Executor) request(ctx context.Context, s *catalog.Session, req Request) (*Result, error) {
 	if old, err := e.replay(ctx, s, req); old != nil || err != nil {
 		return old, err
 	}
@@ -123,6 +117,9 @@ func (e *Executor) single(ctx context.Context, s *catalog.Session, req Request, 
 		return e.finish(ctx, rec, nil, w.explain(limited, err))
 	}
 	result.QueryID, result.Binds, result.Session = w.id, p.Binds, w.after
+	if most, _ := strconv.Atoi(session.Value(w.session, "ROWS_PER_RESULTSET")); most > 0 && len(result.Rowset.Rows) > most {
+		result.Rowset.Rows = result.Rowset.Rows[:most]
+	}
 	if w.wakes {
 		e.options.Wake()
 	}
@@ -147,7 +144,8 @@ func (w *work) limit(ctx context.Context) (context.Context, context.CancelFunc) 
 }
 
 // run takes a statement through the pipeline: bind names, authorize, run.
-func (w *work) run(ctx context.Context) (*Result, error) {
+func (w *work) run(ctx context.Context) (result *Result, err error) {
+	defer w.contain(&err)
 	v, ok := w.verbs[reflect.TypeOf(w.statement)]
 	if !ok {
 		return nil, errs.New(errs.Unsupported, "SQL compilation error:\nUnsupported feature '%s'.", verbOf(w.statement)).Numbered(2, "0A000")
@@ -162,7 +160,7 @@ func (w *work) run(ctx context.Context) (*Result, error) {
 		}
 		return nil, err
 	}
-	result, err := v.run(ctx, w, w.statement)
+	result, err = v.run(ctx, w, w.statement)
 	if err != nil {
 		return nil, err
 	}
@@ -173,7 +171,8 @@ func (w *work) run(ctx context.Context) (*Result, error) {
 }
 
 // columns gives the columns of a statement and runs nothing.
-func (w *work) columns(ctx context.Context) ([]rowset.Column, error) {
+func (w *work) columns(ctx context.Context) (columns []rowset.Column, err error) {
+	defer w.contain(&err)
 	v, ok := w.verbs[reflect.TypeOf(w.statement)]
 	if !ok {
 		return nil, errs.New(errs.Unsupported, "SQL compilation error:\nUnsupported feature '%s'.", verbOf(w.statement)).Numbered(2, "0A000")
@@ -187,6 +186,14 @@ func (w *work) columns(ctx context.Context) ([]rowset.Column, error) {
 		}
 	}
 	return v.columns(ctx, w, w.statement)
+}
+
+// contain turns a panic, a fault of Firn, into an error of the one statement that met it.
+func (w *work) contain(err *error) {
+	if p := recover(); p != nil {
+		w.options.Log.Error("statement panicked", "query", w.id, "panic", p, "stack", string(debug.Stack()))
+		*err = errs.New(errs.Internal, "statement panicked: %v", p)
+	}
 }
 
 // authorize checks what the statement requires, and notes a refusal in the audit trail.

@@ -3,8 +3,6 @@
 package executor
 
 import (
-	"slices"
-
 	"firn.dev/firn/internal/catalog"
 	"firn.dev/firn/internal/errs"
 )
@@ -38,15 +36,11 @@ func roleKind() *kind {
 			if heir == o.Name.Object {
 				return errs.New(errs.Refused, "role '%s' is the one in use and cannot drop itself: USE ROLE another one first", o.Name)
 			}
-			return moveRole(w, tx, o.Name.Object, "", heir)
+			return inherit(w, tx, o.Name.Object, heir)
 		},
 		renaming: func(w *work, tx catalog.Tx, o *catalog.Object, to catalog.Name) error {
 			if o.Spec.(*catalog.RoleSpec).BuiltIn {
 				return errs.New(errs.Refused, "role '%s' belongs to Firn and cannot be renamed", o.Name)
-			}
-			err := moveRole(w, tx, o.Name.Object, to.Object, to.Object)
-			if err != nil {
-				return err
 			}
 			return w.change(tx, func(s *catalog.Session) {
 				if s.Role == o.Name.Object {
@@ -68,26 +62,9 @@ func (l *listing) edges(fits func(catalog.RoleGrant) bool) *string {
 	return numberCell(n)
 }
 
-// moveRole gives what a role holds to another role, or to nobody when to is "", and what it owns to a new owner. Nothing is
-// left under the old name that a role made later with that name would get.
-func moveRole(w *work, tx catalog.Tx, role, to, owner string) error {
-	grants, err := collect(tx.GrantsTo(role))
-	if err != nil {
-		return err
-	}
-	for _, g := range grants {
-		if err := tx.DeleteGrant(g.Object, g.Privilege, role); err != nil {
-			return err
-		}
-		if g.Role = to; to != "" {
-			if err := tx.PutGrant(g); err != nil {
-				return err
-			}
-		}
-	}
-	if err := moveEdges(tx, role, to); err != nil {
-		return err
-	}
+// inherit gives what a role owns to another role. The catalog takes away the rest when the role goes: what it holds, and where
+// it is granted.
+func inherit(w *work, tx catalog.Tx, role, heir string) error {
 	for kind := range w.kinds {
 		objects, err := collect(tx.Objects(kind, catalog.Name{}))
 		if err != nil {
@@ -97,37 +74,10 @@ func moveRole(w *work, tx catalog.Tx, role, to, owner string) error {
 			if o.Owner != role {
 				continue
 			}
-			o.Owner = owner
+			o.Owner = heir
 			if err := tx.AlterObject(o); err != nil {
 				return err
 			}
-		}
-	}
-	return nil
-}
-
-// moveEdges puts another role in the place of one in the role graph, or takes it out when to is "".
-func moveEdges(tx catalog.Tx, role, to string) error {
-	edges, err := collect(tx.RoleGrants())
-	if err != nil {
-		return err
-	}
-	edges = slices.DeleteFunc(edges, func(e catalog.RoleGrant) bool { return e.Role != role && e.ToRole != role })
-	for _, e := range edges {
-		if err := tx.DeleteRoleGrant(e.Role, e.ToRole, e.ToUser); err != nil {
-			return err
-		}
-		if to == "" {
-			continue
-		}
-		if e.Role == role {
-			e.Role = to
-		}
-		if e.ToRole == role {
-			e.ToRole = to
-		}
-		if err := tx.PutRoleGrant(e); err != nil {
-			return err
 		}
 	}
 	return nil

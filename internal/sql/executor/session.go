@@ -116,9 +116,6 @@ func (w *work) alterSession(ctx context.Context, s *ast.AlterSession) (*Result, 
 			}
 		})
 	})
-	for _, name := range s.Unset {
-		delete(w.session.Parameters, name)
-	}
 	return &Result{Rowset: status(succeeded)}, err
 }
 

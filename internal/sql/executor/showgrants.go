@@ -5,6 +5,7 @@ package executor
 import (
 	"firn.dev/firn/internal/catalog"
 	"firn.dev/firn/internal/errs"
+	"firn.dev/firn/internal/rbac"
 	"firn.dev/firn/internal/sql/ast"
 	"firn.dev/firn/internal/sql/rowset"
 )
@@ -93,8 +94,19 @@ func (l *listing) grantsOn(in *ast.Scope) error {
 	return nil
 }
 
+// mayLookInto tells whether who asks may know what a role has and who has it: it is one of the own roles, or managed by them.
+//
+// Errors: NotFound; Denied.
+func (l *listing) mayLookInto(role catalog.Name) error {
+	o, err := l.guard.Find(catalog.KindRole, role)
+	if err == nil && !l.guard.Has(role.Object) && !l.guard.Holds(catalog.Ownership, o) && !l.guard.ManagesGrants() {
+		err = rbac.Insufficient(catalog.KindRole, role)
+	}
+	return err
+}
+
 func (l *listing) grantsOf(role catalog.Name) error {
-	if _, err := l.guard.Find(catalog.KindRole, role); err != nil {
+	if err := l.mayLookInto(role); err != nil {
 		return err
 	}
 	for _, e := range l.guard.Graph().Edges {
@@ -119,7 +131,7 @@ func (l *listing) grantsToUser(user catalog.Name) error {
 
 // grantsToRole lists what a role owns, holds, and the roles granted to it.
 func (l *listing) grantsToRole(role catalog.Name) error {
-	if _, err := l.guard.Find(catalog.KindRole, role); err != nil {
+	if err := l.mayLookInto(role); err != nil {
 		return err
 	}
 	for g, err := range l.tx.GrantsTo(role.Object) {

@@ -16,7 +16,6 @@ import (
 )
 
 func userKind() *kind {
-	user := func(field func(*catalog.UserSpec) *string) func(*catalog.UserSpec) *string { return field }
 	return &kind{
 		kind: catalog.KindUser, plural: "USERS", replace: true, rename: true, comments: true, terse: true,
 		properties: []property{
@@ -24,13 +23,13 @@ func userKind() *kind {
 			keyProperty("RSA_PUBLIC_KEY", func(s *catalog.UserSpec) *string { return &s.PublicKey }),
 			keyProperty("RSA_PUBLIC_KEY_2", func(s *catalog.UserSpec) *string { return &s.PublicKey2 }),
 			upperProperty("LOGIN_NAME", func(s *catalog.UserSpec) *string { return &s.LoginName }),
-			textProperty("DISPLAY_NAME", user(func(s *catalog.UserSpec) *string { return &s.DisplayName })),
-			textProperty("FIRST_NAME", user(func(s *catalog.UserSpec) *string { return &s.FirstName })),
-			textProperty("LAST_NAME", user(func(s *catalog.UserSpec) *string { return &s.LastName })),
-			textProperty("EMAIL", user(func(s *catalog.UserSpec) *string { return &s.Email })),
-			wordProperty("TYPE", "", user(func(s *catalog.UserSpec) *string { return &s.Type }), "PERSON", "SERVICE", "LEGACY_SERVICE"),
-			identProperty("DEFAULT_ROLE", user(func(s *catalog.UserSpec) *string { return &s.DefaultRole })),
-			identProperty("DEFAULT_WAREHOUSE", user(func(s *catalog.UserSpec) *string { return &s.DefaultWarehouse })),
+			textProperty("DISPLAY_NAME", func(s *catalog.UserSpec) *string { return &s.DisplayName }),
+			textProperty("FIRST_NAME", func(s *catalog.UserSpec) *string { return &s.FirstName }),
+			textProperty("LAST_NAME", func(s *catalog.UserSpec) *string { return &s.LastName }),
+			textProperty("EMAIL", func(s *catalog.UserSpec) *string { return &s.Email }),
+			wordProperty("TYPE", "", func(s *catalog.UserSpec) *string { return &s.Type }, "PERSON", "SERVICE", "LEGACY_SERVICE"),
+			identProperty("DEFAULT_ROLE", func(s *catalog.UserSpec) *string { return &s.DefaultRole }),
+			identProperty("DEFAULT_WAREHOUSE", func(s *catalog.UserSpec) *string { return &s.DefaultWarehouse }),
 			upperProperty("DEFAULT_NAMESPACE", func(s *catalog.UserSpec) *string { return &s.DefaultNamespace }),
 			boolProperty("DISABLED", false, func(s *catalog.UserSpec) *bool { return &s.Disabled }),
 			boolProperty("MUST_CHANGE_PASSWORD", false, func(s *catalog.UserSpec) *bool { return &s.MustChangePassword }),
@@ -49,11 +48,18 @@ func userKind() *kind {
 			return nil
 		},
 		created: func(_ *work, tx catalog.Tx, o *catalog.Object) error { return uniqueLogin(tx, o) },
-		dropping: func(w *work, tx catalog.Tx, o *catalog.Object) error {
-			return removeUser(w, tx, o)
+		dropping: func(w *work, _ catalog.Tx, o *catalog.Object) error {
+			if o.Name.Object == w.session.User {
+				return errs.New(errs.Refused, "user '%s' cannot drop itself", o.Name)
+			}
+			return nil
 		},
-		renaming: func(*work, catalog.Tx, *catalog.Object, catalog.Name) error {
-			return errs.New(errs.Unsupported, "users cannot be renamed; change LOGIN_NAME or DISPLAY_NAME")
+		renaming: func(w *work, tx catalog.Tx, o *catalog.Object, to catalog.Name) error {
+			return w.change(tx, func(s *catalog.Session) {
+				if s.User == o.Name.Object {
+					s.User = to.Object
+				}
+			})
 		},
 	}
 }
@@ -192,29 +198,6 @@ func uniqueLogin(tx catalog.Tx, o *catalog.Object) error {
 		}
 		if other.ID != o.ID && other.Spec.(*catalog.UserSpec).LoginName == login {
 			return errs.New(errs.Exists, "SQL compilation error:\nObject '%s' already exists.", login).Numbered(2002, "42710")
-		}
-	}
-	return nil
-}
-
-// removeUser takes away a user's tokens and roles, so that a user made later with the name gets none of them.
-func removeUser(w *work, tx catalog.Tx, o *catalog.Object) error {
-	if o.Name.Object == w.session.User {
-		return errs.New(errs.Refused, "SQL access control error:\nuser '%s' cannot drop itself", o.Name)
-	}
-	if _, err := tx.DeleteTokens(0, "", o.Name.Object); err != nil {
-		return err
-	}
-	edges, err := collect(tx.RoleGrants())
-	if err != nil {
-		return err
-	}
-	for _, e := range edges {
-		if e.ToUser != o.Name.Object {
-			continue
-		}
-		if err := tx.DeleteRoleGrant(e.Role, "", e.ToUser); err != nil {
-			return err
 		}
 	}
 	return nil

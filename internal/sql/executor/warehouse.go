@@ -91,12 +91,16 @@ func warehouseKind() *kind {
 				}
 			})
 		},
-		actions: map[string]action{
-			"SUSPEND":             {run: suspendWarehouse},
-			"RESUME":              {run: resumeWarehouse},
-			"RESUME IF SUSPENDED": {run: resumeIfSuspended},
-			"ABORT ALL QUERIES":   {run: func(*work, catalog.Tx, *rbac.Guard, *catalog.Object) error { return nil }},
-		},
+		actions: warehouseActions(),
+	}
+}
+
+func warehouseActions() map[string]action {
+	return map[string]action{
+		"SUSPEND":             {run: suspendWarehouse},
+		"RESUME":              {run: resumeWarehouse},
+		"RESUME IF SUSPENDED": {run: resumeIfSuspended},
+		"ABORT ALL QUERIES":   {run: func(*work, catalog.Tx, *rbac.Guard, *catalog.Object) error { return nil }},
 	}
 }
 

@@ -23,27 +23,25 @@ type work struct {
 	changed *catalog.Session // as the transaction that runs has it, nil when it did not change it
 	who     rbac.Who
 
-	id        string // query id
-	text      string
-	statement ast.Statement
-	binds     map[string]rowset.Bind
-	started   time.Time
-	requires  []catalog.Requirement
-	piped     []*rowset.Rowset // results of the steps of the pipe before this one
-	tail      []string         // ids of the statements of the request before this one, for LAST_QUERY_ID
-	depth     int              // of EXECUTE IMMEDIATE inside each other
-	describes bool             // nothing is run, only columns are wanted
-	wakes     bool             // the scheduler has something to do
+	id         string // query id
+	text       string
+	statement  ast.Statement
+	binds      map[string]rowset.Bind
+	parameters map[string]string // of this statement only
+	started    time.Time
+	requires   []catalog.Requirement
+	piped      []*rowset.Rowset // results of the steps of the pipe before this one
+	depth      int              // of EXECUTE IMMEDIATE inside each other
+	describes  bool             // nothing is run, only columns are wanted
+	wakes      bool             // the scheduler has something to do
 }
 
 // newWork starts the work on one statement of a request.
 func (e *Executor) newWork(s *catalog.Session, req Request, id string, p parser.Parsed, binds map[string]rowset.Bind) *work {
 	own := cloneSession(s)
-	for name, value := range req.Parameters {
-		own.Parameters[name] = value
-	}
+	maps.Copy(own.Parameters, req.Parameters)
 	return &work{
-		Executor: e, session: own, after: s, who: rbac.OfSession(s), id: id, text: p.Text, statement: p.Statement, binds: binds,
+		Executor: e, session: own, after: s, parameters: req.Parameters, who: rbac.OfSession(s), id: id, text: p.Text, statement: p.Statement, binds: binds,
 		started: e.options.Now(), describes: req.DescribeOnly,
 	}
 }
@@ -95,14 +93,9 @@ func (w *work) update(ctx context.Context, fn func(catalog.Tx, *rbac.Guard) erro
 		w.changed = nil
 		return err
 	}
-	own := cloneSession(w.changed)
-	w.after, w.who, w.changed = cloneSession(w.changed), rbac.OfSession(w.changed), nil
-	for name, value := range w.session.Parameters {
-		if _, stored := own.Parameters[name]; !stored {
-			own.Parameters[name] = value
-		}
-	}
-	w.session = own
+	w.after, w.session, w.who = w.changed, cloneSession(w.changed), rbac.OfSession(w.changed)
+	maps.Copy(w.session.Parameters, w.parameters)
+	w.changed = nil
 	return nil
 }
 
