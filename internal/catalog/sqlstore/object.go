@@ -3,6 +3,7 @@
 package sqlstore
 
 import (
+	"database/sql"
 	"iter"
 
 	"firn.dev/firn/internal/catalog"
@@ -12,7 +13,8 @@ import (
 const objectColumns columns = "id, kind, database_name, schema_name, name, owner, comment, session, created, altered, spec"
 
 func readObject(row scan) (*catalog.Object, error) {
-	o, spec := &catalog.Object{}, ""
+	o := &catalog.Object{}
+	var spec sql.RawBytes // listings decode thousands of them
 	err := row(&o.ID, &o.Kind, &o.Name.Database, &o.Name.Schema, &o.Name.Object, &o.Owner, &o.Comment, &o.Session,
 		stamp{&o.Created}, stamp{&o.Altered}, &spec)
 	if err != nil {
@@ -21,7 +23,7 @@ func readObject(row scan) (*catalog.Object, error) {
 	if o.Spec = catalog.NewSpec(o.Kind); o.Spec == nil {
 		return nil, errs.New(errs.Corrupt, "object %s of the catalog has the unknown kind %q", o.Name, o.Kind)
 	}
-	if err := (documentColumn{o.Spec}).Scan(spec); err != nil {
+	if err := (documentColumn{o.Spec}).Scan([]byte(spec)); err != nil {
 		return nil, errs.Wrap(err, errs.Corrupt, "%s %s of the catalog cannot be read", o.Kind.Title(), o.Name)
 	}
 	return o, nil
