@@ -8,7 +8,7 @@
 // suite that every implementation passes. The rooms above (rbac, session, executor, registry, scheduler) work only through
 // View and Update.
 //
-// Read this file first, then one file per noun: object.go, spec.go, privilege.go, grant.go, session.go, statement.go,
+// Read this file first, then one file per noun: object.go, spec.go, privilege.go, grant.go, report.go, session.go, statement.go,
 // job.go, image.go, file.go, audit.go.
 package catalog
 
@@ -46,6 +46,7 @@ type Tx interface {
 	Now() time.Time
 
 	Objects
+	Reports
 	Grants
 	Sessions
 	Statements

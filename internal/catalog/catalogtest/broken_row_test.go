@@ -32,6 +32,7 @@ func brokenRows() map[string]func(catalog.Store) catalog.Store {
 		"files are listed by prefix in byte order":                 onTx(func(tx catalog.Tx) catalog.Tx { return likesWildcards{tx} }),
 		"bytes without a file are orphans":                         onTx(func(tx catalog.Tx) catalog.Tx { return collectsEarly{tx} }),
 		"the audit trail keeps every event, newest first":          onTx(func(tx catalog.Tx) catalog.Tx { return ignoresLimit{tx} }),
+		"a report belongs to its object":                           onTx(func(tx catalog.Tx) catalog.Tx { return keepsFirstReport{tx} }),
 	}
 }
 
@@ -159,4 +160,13 @@ type ignoresLimit struct{ catalog.Tx }
 
 func (w ignoresLimit) Events(since time.Time, _ int) iter.Seq2[catalog.Event, error] {
 	return w.Tx.Events(since, 1000)
+}
+
+type keepsFirstReport struct{ catalog.Tx }
+
+func (w keepsFirstReport) PutReport(object catalog.ID, report []byte) error {
+	if _, err := w.Report(object); err == nil {
+		return nil
+	}
+	return w.Tx.PutReport(object, report)
 }
