@@ -107,7 +107,7 @@ func environmentCreated(w *work, tx catalog.Tx, o *catalog.Object) error {
 // Errors: Invalid; NotFound; Denied.
 func (w *work) resolveImage(ctx context.Context, path string) (ImageRef, error) {
 	ref, err := w.options.Images.Resolve(ctx, path)
-	if err != nil && !errs.Is(err, errs.NotFound) {
+	if err != nil && !errs.Is(err, errs.NotFound) && !errs.Is(err, errs.Refused) {
 		return ref, err
 	}
 	return ref, w.view(ctx, func(tx catalog.Tx, g *rbac.Guard) error {
@@ -115,7 +115,7 @@ func (w *work) resolveImage(ctx context.Context, path string) (ImageRef, error) 
 			_, denied := readableRepository(tx, g, ref.Repository.ID, ref.Path)
 			return denied
 		}
-		// What is missing in a repository is told to those only who may look into it.
+		// What a repository holds is told to those only who may look into it.
 		if name, ok := repositoryOf(path); ok {
 			if denied := g.Check(toRead(name)); denied != nil {
 				return denied

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"strconv"
 	"time"
 
 	"firn.dev/firn/internal/catalog"
@@ -204,6 +205,8 @@ func statusOf(j *catalog.Job, o *catalog.Object) string {
 
 func instanceMessage(j *catalog.Job, i catalog.Instance) string {
 	switch {
+	case i.Status == "FAILED" && i.ExitCode != 0 && (i.Message == "" || i.Message == "exit"):
+		return "Exited with code " + strconv.Itoa(i.ExitCode)
 	case i.Message != "":
 		return i.Message
 	case i.Status == "READY":
