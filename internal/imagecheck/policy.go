@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"strings"
+	"time"
 
 	"firn.dev/firn/internal/errs"
 )
@@ -23,6 +24,20 @@ type Policy struct {
 	Scripts    []ScriptRule      `json:"scripts"`
 	Ignore     []IgnoreRule      `json:"ignore"`
 	Levels     map[string]Status `json:"levels,omitempty"` // check id -> the status that a fail or warn of it becomes
+
+	Vulnerabilities VulnRules `json:"vulnerabilities,omitzero"`
+}
+
+// VulnRules says how a vulnerability scan is judged.
+type VulnRules struct {
+	Ignore []VulnIgnore `json:"ignore"`
+}
+
+// VulnIgnore excuses one vulnerability, by its id or any of its aliases.
+type VulnIgnore struct {
+	ID      string    `json:"id"`
+	Reason  string    `json:"reason"`
+	Expires time.Time `json:"expires,omitzero"` // midnight (UTC) at the start of the last day on which it holds; zero: for ever
 }
 
 // EnvRule is one wanted environment variable. Value nil accepts any.
