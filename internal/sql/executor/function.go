@@ -152,6 +152,10 @@ func (w *work) call(ctx context.Context, s *ast.Call) (*Result, error) {
 	}
 	args := make([]query.Value, len(s.Args))
 	for i, a := range s.Args {
+		if a.Name != "" {
+			return nil, errs.New(errs.Invalid, "SQL compilation error:\nfunction [%s] has no argument named %s: give its arguments in their order", s.Function, a.Name).
+				Numbered(1015, "22023")
+		}
 		v, err := w.scalar(ctx, a.Value)
 		if err != nil {
 			return nil, err

@@ -12,6 +12,7 @@ import (
 	"firn.dev/firn/internal/errs"
 	"firn.dev/firn/internal/sql/ast"
 	"firn.dev/firn/internal/sql/parser"
+	"firn.dev/firn/internal/sql/query"
 	"firn.dev/firn/internal/sql/rowset"
 )
 
@@ -123,11 +124,20 @@ func (w *work) script(ctx context.Context, s *ast.ExecuteImmediate) (text, where
 		return "", where, errs.Wrap(err, errs.Unavailable, "file '%s' cannot be read", where)
 	}
 	text = string(body)
-	if first, _, _ := strings.Cut(text, "\n"); strings.TrimSpace(first) == "--!jinja" || len(s.Arguments) > 0 {
-		return "", where, errs.New(errs.Unsupported, "SQL compilation error:\nUnsupported feature 'templates in files of EXECUTE IMMEDIATE FROM' in file '%s'", where).
-			Numbered(2, "0A000")
+	first, rest, _ := strings.Cut(text, "\n")
+	if strings.TrimSpace(first) != templateMark {
+		return text, where, nil
 	}
-	return text, where, nil
+	values := map[string]query.Value{}
+	for _, a := range s.Arguments {
+		if values[a.Name], err = w.scalar(ctx, a.Value); err != nil {
+			return "", where, err
+		}
+	}
+	if text, err = render(rest, values); err != nil {
+		err = inFile(err, where)
+	}
+	return text, where, err
 }
 
 // inFile names the file in the error of a statement that came from one.

@@ -141,7 +141,8 @@ func (t *runs) drain(ctx context.Context) {
 }
 
 // Start begins to run a request, apart from ctx, whose values only are kept. A request id that the session has used before
-// begins nothing: the Run gives the first one's result. It never fails; errors are those of Wait.
+// begins nothing: the Run gives the first one's result. The session is only read, and must not be changed while the request
+// runs; nor must results, which several waiters share. It never fails; errors are those of Wait.
 func (e *Executor) Start(ctx context.Context, s *catalog.Session, req Request) *Run {
 	apart, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	r := &Run{

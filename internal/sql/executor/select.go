@@ -82,13 +82,30 @@ func (r relations) Table(ctx context.Context, t *ast.TableName, columnsOnly bool
 	for i, p := range t.Name.Parts {
 		parts[i] = p.Canonical()
 	}
+	if len(parts) == 1 && w.session.Schema == rbac.InformationSchema {
+		parts = []string{w.session.Database, w.session.Schema, parts[0]}
+	}
 	if n := len(parts); n >= 2 && parts[n-2] == rbac.InformationSchema {
 		if view, ok := w.views[parts[n-1]]; ok {
+			if err := w.reaches(ctx, parts[:n-2]); err != nil {
+				return nil, err
+			}
 			return w.fill(ctx, view, query.TableCall{Name: strings.Join(parts, ".")}, columnsOnly)
 		}
 	}
 	return nil, errs.New(errs.NotFound, "SQL compilation error:\nObject '%s' does not exist or not authorized.", strings.Join(parts, ".")).
 		Numbered(2003, "42S02")
+}
+
+// reaches tells whether the role may use the database that an INFORMATION_SCHEMA was written with, if it was.
+func (w *work) reaches(ctx context.Context, database []string) error {
+	if len(database) == 0 {
+		return nil
+	}
+	return w.view(ctx, func(_ catalog.Tx, g *rbac.Guard) error {
+		_, err := g.Find(catalog.KindDatabase, catalog.Name{Object: database[0]})
+		return err
+	})
 }
 
 // Function runs a table function of the executor's table, or the table form of a service's method.
