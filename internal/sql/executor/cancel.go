@@ -106,7 +106,7 @@ func cancelAllQueries(ctx context.Context, w *work, args []query.Value) (query.V
 	}
 	n := 0
 	for _, st := range running {
-		if st.ID == w.id || st.Parent != "" {
+		if st.ID == w.id || st.ID == w.parent || st.Parent != "" {
 			continue
 		}
 		err := w.Cancel(ctx, w.session, st.ID)

@@ -6,6 +6,10 @@
 // It knows no protocol and no container: statements read and write the catalog, jobs are rows that the scheduler finds, images
 // are judged through ImageChecker, logs read through JobLogs. One statement family per file, with the same file name in
 // sql/ast, sql/parser and here.
+//
+// Read in this order: this file, run.go and request.go (the pipeline), record.go (what is stored), then the tables that say what
+// there is: verb.go (statements), kind.go (kinds of objects, with CREATE, ALTER, DROP, DESCRIBE and SHOW over all of them),
+// show.go, function.go (functions and methods), information.go (relations). A new one is one more entry of its table.
 package executor
 
 import (

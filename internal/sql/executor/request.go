@@ -88,6 +88,7 @@ func (e *Executor) several(ctx context.Context, s *catalog.Session, req Request,
 // single runs one statement of a request: begin, run, end.
 func (e *Executor) single(ctx context.Context, s *catalog.Session, req Request, p parser.Parsed, binds map[string]rowset.Bind, parent string) (*Result, error) {
 	w := e.newWork(s, req, req.QueryID, p, binds)
+	w.parent = parent
 	if req.DescribeOnly {
 		columns, err := w.columns(ctx)
 		if err != nil {
@@ -156,6 +157,9 @@ func (w *work) run(ctx context.Context) (result *Result, err error) {
 	w.ownAffairs()
 	if err := w.authorize(ctx); err != nil {
 		if done, ok := absent(w.statement, err); ok {
+			if w.probes(ctx, err) {
+				w.denied(ctx, err)
+			}
 			return done, nil
 		}
 		return nil, err
@@ -230,10 +234,38 @@ func (w *work) explain(ctx context.Context, err error) error {
 			err = taken
 		}
 	}
-	if errs.Is(err, errs.Denied) {
+	if errs.Is(err, errs.Denied) || w.probes(ctx, err) {
 		w.denied(ctx, err)
 	}
 	return err
+}
+
+// probes tells whether a statement named something that is there and that the role may not know of: for the user it is missing,
+// for the audit trail it is a refusal.
+func (w *work) probes(ctx context.Context, err error) bool {
+	if !errs.Is(err, errs.NotFound) {
+		return false
+	}
+	found := false
+	failed := w.options.Catalog.View(context.WithoutCancel(ctx), func(tx catalog.Tx) error {
+		for _, n := range w.statement.Names() {
+			if n.Resolved == (catalog.Name{}) {
+				continue
+			}
+			_, err := tx.Object(n.Kind, n.Resolved)
+			if err != nil && !errs.Is(err, errs.NotFound) {
+				return err
+			}
+			found = found || err == nil && !w.mayKnow(tx, n)
+		}
+		return nil
+	})
+	return failed == nil && found
+}
+
+func (w *work) mayKnow(tx catalog.Tx, n *ast.Name) bool {
+	_, err := rbac.New(tx, w.who).Find(n.Kind, n.Resolved)
+	return err == nil
 }
 
 // denied adds a refusal to the audit trail. That it cannot be written is no reason to answer anything else.

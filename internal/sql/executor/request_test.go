@@ -288,9 +288,13 @@ func TestRefusalsAreAudited(t *testing.T) {
 	s := h.session(t, AdminUser, catalog.RoleAccountAdmin)
 	h.must(t, s, "CREATE ROLE r", "CREATE USER mal PASSWORD = 'hunter2'", "GRANT ROLE r TO USER mal")
 	mal := h.session(t, "MAL", "R")
-	if _, err := h.run(t, mal, "ALTER COMPUTE POOL SYSTEM_COMPUTE_POOL_CPU SUSPEND"); err == nil {
-		t.Fatal("allowed")
+	h.must(t, s, "CREATE DATABASE d")
+	for _, text := range []string{"ALTER COMPUTE POOL SYSTEM_COMPUTE_POOL_CPU SUSPEND", "DROP DATABASE d", "DROP DATABASE not_there", "USE DATABASE d"} {
+		if _, err := h.run(t, mal, text); err == nil {
+			t.Fatal("allowed: " + text)
+		}
 	}
+	h.must(t, mal, "DROP DATABASE IF EXISTS d")
 	var got strings.Builder
 	err := h.store.View(t.Context(), func(tx catalog.Tx) error {
 		for e, err := range tx.Events(time.Time{}, 100) {
@@ -312,8 +316,15 @@ func TestRefusalsAreAudited(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `MAL refuse COMPUTE POOL SYSTEM_COMPUTE_POOL_CPU false ALTER COMPUTE POOL: SQL access control error:
+	want := `MAL refuse DATABASE D false DROP DATABASE: SQL compilation error:
+Database 'D' does not exist or not authorized.
+MAL refuse DATABASE D false USE: SQL compilation error:
+Object does not exist, or operation cannot be performed.
+MAL refuse DATABASE D false DROP DATABASE: SQL compilation error:
+Database 'D' does not exist or not authorized.
+MAL refuse COMPUTE POOL SYSTEM_COMPUTE_POOL_CPU false ALTER COMPUTE POOL: SQL access control error:
 Insufficient privileges to operate on compute pool 'SYSTEM_COMPUTE_POOL_CPU'.
+ADMIN create DATABASE D true 
 ADMIN grant ROLE R true to user MAL
 ADMIN create USER MAL true 
 ADMIN create ROLE R true 

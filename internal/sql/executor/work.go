@@ -24,6 +24,7 @@ type work struct {
 	who     rbac.Who
 
 	id         string // query id
+	parent     string // query id of the request with several statements that it is part of, else ""
 	text       string
 	statement  ast.Statement
 	binds      map[string]rowset.Bind
