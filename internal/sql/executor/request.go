@@ -330,12 +330,12 @@ type errorNumber struct {
 	state  string
 }
 
-// numbers gives the number of each code.
+// numbers gives the number of each code, as the SQL door has them too: what is recorded repeats exactly.
 func numbers() map[errs.Code]errorNumber {
 	return map[errs.Code]errorNumber{
 		errs.Internal: {603, "XX000"}, errs.Invalid: {1008, "22023"}, errs.Syntax: {1003, "42000"}, errs.NotFound: {2003, "02000"},
-		errs.Exists: {2002, "42710"}, errs.Denied: {3001, "42501"}, errs.Unauthenticated: {390104, "08001"}, errs.Conflict: {625, "57014"},
-		errs.Refused: {393901, "55000"}, errs.Canceled: {604, "57014"}, errs.Timeout: {630, "57014"}, errs.Unavailable: {393902, "58000"},
-		errs.Exhausted: {393903, "53000"}, errs.Unsupported: {2, "0A000"}, errs.Corrupt: {393904, "58030"},
+		errs.Exists: {2002, "42710"}, errs.Denied: {3001, "42501"}, errs.Unauthenticated: {390104, "08001"}, errs.Conflict: {625, "40001"},
+		errs.Refused: {395001, "55000"}, errs.Canceled: {604, "57014"}, errs.Timeout: {630, "57014"}, errs.Unavailable: {395002, "58000"},
+		errs.Exhausted: {395003, "53000"}, errs.Unsupported: {2, "0A000"}, errs.Corrupt: {395004, "58030"},
 	}
 }
