@@ -238,7 +238,7 @@ func seedEnvironments(ctx context.Context, path string, count int) (float64, err
 				Kind: catalog.KindRuntimeEnvironment, Name: catalog.Name{Object: fmt.Sprintf("ENV_%05d", i)}, Owner: catalog.RoleAccountAdmin,
 				Spec: &catalog.RuntimeEnvironmentSpec{
 					Image: "churn", Tag: "v1", Digest: fmt.Sprintf("sha256:%064x", i), Path: "/ml/churn/images/churn:v1", BaseType: "CPU",
-					Status: catalog.Resolved, Report: bytes.Repeat([]byte("r"), 4000),
+					Status: catalog.Resolved,
 				},
 			})
 			if err != nil {

@@ -79,11 +79,21 @@ type images struct{ registry *registry.Registry }
 func (i images) Resolve(ctx context.Context, path string) (executor.ImageRef, error) {
 	r, err := i.registry.Resolve(ctx, path)
 	if err != nil {
-		return executor.ImageRef{}, err
-	}
-	return executor.ImageRef{
+		ref := executor.ImageRef{
 		Repository: r.Repository, Image: r.Image, Tag: r.Tag, Digest: r.Digest, TagDigest: r.TagDigest, Path: r.Path(),
-	}, nil
+	}
+	img, err := i.registry.Image(ctx, r.Repository.ID, r.Image, r.Digest)
+	if errs.Is(err, errs.Refused) { // something else than an image, which has no labels
+		return ref, nil
+	}
+	if err != nil {
+		return ref, err
+	}
+	config, err := img.ConfigFile()
+	if err == nil && config != nil {
+		ref.Labels = config.Config.Labels
+	}
+	return ref, err
 }
 
 func (i images) Image(ctx context.Context, repository catalog.ID, image, digest string) (v1.Image, error) {

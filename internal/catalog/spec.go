@@ -134,7 +134,6 @@ type RuntimeEnvironmentSpec struct {
 	BaseImage  string            `json:"baseImage"`  // path of the approved base it derives from
 	Python     string            `json:"python"`     // X.Y of the primary environment
 	Status     EnvironmentStatus `json:"status"`
-	Report     []byte            `json:"report"` // JSON of the validation, schema firn.validate/1
 }
 
 // Kind of each spec.

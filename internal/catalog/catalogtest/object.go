@@ -56,7 +56,7 @@ func everyKind() []*catalog.Object {
 		{catalog.Name{Object: "INTEGRATION"}, &catalog.IntegrationSpec{Rules: []string{"D.S.RULE"}, Secrets: []string{"D.S.SECRET"}, Enabled: true}},
 		{catalog.Name{Object: "ENVIRONMENT"}, &catalog.RuntimeEnvironmentSpec{
 			Repository: "0194", Image: "img", Tag: "v1", Digest: "sha256:aa", TagDigest: "sha256:bb", Path: "/d/s/repo/img:v1", BaseType: "CPU",
-			BaseImage: "/snowflake/images/base:1", Python: "3.12", Status: catalog.Deprecated, Report: []byte(`{"findings":[]}`),
+			BaseImage: "/snowflake/images/base:1", Python: "3.12", Status: catalog.Deprecated,
 		}},
 	} {
 		all = append(all, &catalog.Object{Kind: o.spec.Kind(), Name: o.name, Owner: "OWNER", Comment: "it's Ünïcode 日本 😀\n", Spec: o.spec})

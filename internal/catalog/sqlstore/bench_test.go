@@ -32,7 +32,7 @@ func fill(tx catalog.Tx, environments int) error {
 			Kind: catalog.KindRuntimeEnvironment, Name: catalog.Name{Object: fmt.Sprintf("ENV_%05d", i)}, Owner: "SYSADMIN", Comment: "for tests",
 			Spec: &catalog.RuntimeEnvironmentSpec{
 				Repository: catalog.AccountID, Image: "team/image", Tag: "v1", Digest: "sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae",
-				Path: "/db/schema/repo/team/image:v1", BaseType: "CPU", Python: "3.12", Status: catalog.Resolved, Report: []byte(`{"schema":"firn.validate/1"}`),
+				Path: "/db/schema/repo/team/image:v1", BaseType: "CPU", Python: "3.12", Status: catalog.Resolved,
 			},
 		}
 		if err := tx.CreateObject(o); err != nil {

@@ -81,8 +81,9 @@ func judgeEnvironment(ctx context.Context, w *work, o *catalog.Object) error {
 	}
 	o.Spec = &catalog.RuntimeEnvironmentSpec{
 		Repository: ref.Repository.ID, Image: ref.Image, Tag: ref.Tag, Digest: ref.Digest, TagDigest: ref.TagDigest, Path: ref.Path,
-		BaseType: s.BaseType, BaseImage: verdict.BaseImage, Python: verdict.Python, Status: catalog.Resolved, Report: verdict.Report,
+		BaseType: s.BaseType, BaseImage: verdict.BaseImage, Python: verdict.Python, Status: catalog.Resolved,
 	}
+	w.report = verdict.Report
 	return nil
 }
 
@@ -99,7 +100,7 @@ func environmentCreated(w *work, tx catalog.Tx, o *catalog.Object) error {
 	if now != s.TagDigest {
 		return errs.New(errs.Conflict, "the image %s changed while it was checked (checked %s, now %s): run the statement again", s.Path, s.TagDigest, orGone(now))
 	}
-	return nil
+	return tx.PutReport(o.ID, w.codec.pack.EncodeAll(w.report, nil))
 }
 
 // resolveImage finds what an image path names, for a role that may read the repository.

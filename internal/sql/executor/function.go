@@ -88,13 +88,14 @@ func functionTable() map[string]function {
 		"IS_ROLE_IN_SESSION": {least: 1, most: 1, result: rowset.Column{Type: rowset.Boolean}, run: roleInSession},
 		"LAST_QUERY_ID":      textFunction(0, 1, lastQueryID),
 
-		"SYSTEM$WAIT":                    textFunction(1, 2, wait),
-		"SYSTEM$CANCEL_QUERY":            changing(textFunction(1, 1, cancelQuery)),
-		"SYSTEM$CANCEL_ALL_QUERIES":      changing(textFunction(1, 1, cancelAllQueries)),
-		"SYSTEM$GET_COMPUTE_POOL_STATUS": textFunction(1, 1, poolStatus),
-		"SYSTEM$REGISTRY_LIST_IMAGES":    textFunction(1, 1, listImages),
-		"SYSTEM$CLIENT_VERSION_INFO":     fixed("[]"),
-		"SYSTEM$ALLOWLIST":               fixed("[]"),
+		"SYSTEM$WAIT":                           textFunction(1, 2, wait),
+		"SYSTEM$CANCEL_QUERY":                   changing(textFunction(1, 1, cancelQuery)),
+		"SYSTEM$CANCEL_ALL_QUERIES":             changing(textFunction(1, 1, cancelAllQueries)),
+		"SYSTEM$GET_COMPUTE_POOL_STATUS":        textFunction(1, 1, poolStatus),
+		"SYSTEM$REGISTRY_LIST_IMAGES":           textFunction(1, 1, listImages),
+		"SYSTEM$GET_RUNTIME_ENVIRONMENT_REPORT": textFunction(1, 1, environmentReport),
+		"SYSTEM$CLIENT_VERSION_INFO":            fixed("[]"),
+		"SYSTEM$ALLOWLIST":                      fixed("[]"),
 		"SYSTEM$BEHAVIOR_CHANGE_BUNDLE_STATUS": textFunction(1, 1, func(context.Context, *work, []query.Value) (query.Value, error) {
 			return query.TextValue("DISABLED"), nil
 		}),

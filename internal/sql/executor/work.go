@@ -35,6 +35,7 @@ type work struct {
 	depth      int              // of EXECUTE IMMEDIATE inside each other
 	describes  bool             // nothing is run, only columns are wanted
 	wakes      bool             // the scheduler has something to do
+	report     []byte           // of the image that CREATE CUSTOM RUNTIME ENVIRONMENT has judged, JSON
 }
 
 // newWork starts the work on one statement of a request.
