@@ -79,7 +79,9 @@ type images struct{ registry *registry.Registry }
 func (i images) Resolve(ctx context.Context, path string) (executor.ImageRef, error) {
 	r, err := i.registry.Resolve(ctx, path)
 	if err != nil {
-		ref := executor.ImageRef{
+		return executor.ImageRef{}, err
+	}
+	ref := executor.ImageRef{
 		Repository: r.Repository, Image: r.Image, Tag: r.Tag, Digest: r.Digest, TagDigest: r.TagDigest, Path: r.Path(),
 	}
 	img, err := i.registry.Image(ctx, r.Repository.ID, r.Image, r.Digest)
