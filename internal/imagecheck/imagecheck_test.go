@@ -28,6 +28,7 @@ func run(t *testing.T, img Image, opts Options) *Report {
 	if err != nil {
 		t.Fatal(err)
 	}
+	checkSchema(t, r)
 	return r
 }
 
