@@ -24,12 +24,12 @@ import (
 const basePath = "/snowflake/images/snowflake_images/container_runtime/"
 
 func newBaseCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "base", Short: "Firn's own base images"}
+	cmd := &cobra.Command{Use: "base", Short: "Firn's own base images", Args: usageArgs(cobra.NoArgs), RunE: showHelp}
 	var o baseimage.Options
 	var local bool
 	build := &cobra.Command{
 		Use: "build [cpu|gpu]", Short: "build a base image with docker and publish it on the server at --listen",
-		Args: usageArgs(cobra.MaximumNArgs(1)), ValidArgs: []string{"cpu", "gpu"},
+		Args: usageArgs(cobra.MatchAll(cobra.MaximumNArgs(1), cobra.OnlyValidArgs)), ValidArgs: []string{"cpu", "gpu"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				o.Type = args[0]

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -232,12 +231,3 @@ func (yamlParser) Unmarshal(b []byte) (map[string]any, error) {
 }
 
 func (yamlParser) Marshal(m map[string]any) ([]byte, error) { return yaml.Marshal(m) }
-
-// readable tells whether a file that the configuration names can be read, so that a typing error shows at the start.
-func readable(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return f.Close()
-}

@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -26,14 +27,17 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	os.Exit(run(ctx, os.Args[1:]))
 }
 
 func run(ctx context.Context, args []string) int {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memoryLimit(os.DirFS("/")))
+	}
 	root := &cobra.Command{
 		Use: "firnd", Short: "Firn's server: custom runtime environments for ML jobs and notebooks",
-		Version: version.Version, SilenceUsage: true, SilenceErrors: true,
+		Args: usageArgs(cobra.NoArgs), RunE: showHelp, Version: version.Version, SilenceUsage: true, SilenceErrors: true,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.AddCommand(newServeCommand(), newMigrateCommand(), newBaseCommand())
@@ -48,6 +52,9 @@ func run(ctx context.Context, args []string) int {
 	}
 	return 1
 }
+
+// showHelp is what a command does that only holds others.
+func showHelp(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 
 // usageError is a command line or configuration that cannot mean anything.
 type usageError struct{ err error }

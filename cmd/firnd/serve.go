@@ -95,24 +95,31 @@ func newLog(c config, w io.Writer) (*slog.Logger, error) {
 // Run serves until the context ends: then it accepts nothing more, lets statements in flight finish, and leaves jobs running.
 func (s *server) Run(ctx context.Context, out io.Writer) error {
 	group, ctx := errgroup.WithContext(ctx)
+	// Statements in flight may wait for jobs, so the loops go on until no statement runs.
+	working, done := context.WithCancel(context.WithoutCancel(ctx))
+	defer done()
 	for _, l := range s.listeners {
 		group.Go(func() error { return s.serve(ctx, l) })
 	}
 	for name, loop := range s.loops {
 		group.Go(func() error {
-			if err := loop(ctx); err != nil && ctx.Err() == nil {
+			if err := loop(working); err != nil && working.Err() == nil {
 				return fmt.Errorf("%s: %w", name, err)
 			}
 			return nil
 		})
 	}
+	group.Go(func() error {
+		defer done()
+		return s.finish(ctx)
+	})
 	if _, err := fmt.Fprintf(out, "ready listen=%s url=%s\n", s.listeners[0].net.Addr(), s.url); err != nil {
 		return err
 	}
 	return group.Wait()
 }
 
-// finish lets statements that run come to their end, and cancels those that take too long.
+// finish lets statements that run come to their end when ctx has ended, and cancels those that take too long.
 func (s *server) finish(ctx context.Context) error {
 	<-ctx.Done()
 	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
@@ -124,7 +131,7 @@ func (s *server) finish(ctx context.Context) error {
 type listener struct {
 	net     net.Listener
 	handler http.Handler
-	plain   bool // never TLS: the private address of the containers
+	inside  bool // the private address of the containers, never TLS
 }
 
 func (s *server) serve(ctx context.Context, l listener) error {
@@ -132,23 +139,28 @@ func (s *server) serve(ctx context.Context, l listener) error {
 		Handler: l.handler, ReadHeaderTimeout: 20 * time.Second, IdleTimeout: 5 * time.Minute,
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
-	stopped := make(chan error, 1)
+	stopped := make(chan struct{})
 	go func() {
+		defer close(stopped)
 		<-ctx.Done()
 		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
 		defer cancel()
-		stopped <- srv.Shutdown(limit)
+		if err := srv.Shutdown(limit); err != nil { // a transfer that takes longer is the client's to repeat
+			s.log.Warn("requests in flight are broken off", "listen", l.net.Addr(), "err", errors.Join(err, srv.Close()))
+		}
 	}()
 	var err error
-	if s.config.TLSCert != "" && !l.plain {
-		err = srv.ServeTLS(l.net, s.config.TLSCert, s.config.TLSKey)
+	if s.tls != nil && !l.inside {
+		srv.TLSConfig = s.tls
+		err = srv.ServeTLS(l.net, "", "")
 	} else {
 		err = srv.Serve(l.net)
 	}
 	if !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
-	return <-stopped
+	<-stopped
+	return nil
 }
 
 // lockData makes sure that one server uses a data directory.

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log/slog"
@@ -42,8 +43,10 @@ type server struct {
 	log       *slog.Logger
 	url       string // where clients reach it
 	listeners []listener
+	tls       *tls.Config // nil: plain HTTP
 	loops     map[string]func(context.Context) error
 	closers   []io.Closer // closed last first
+	worker    string      // id of this replica
 
 	store    catalog.Store
 	blobs    *dir.Store
@@ -52,6 +55,8 @@ type server struct {
 	stages   *stage.Stage
 	registry *registry.Registry
 	engine   *docker.Backend // nil with --compute none
+	inside   *containerDoor  // nil with --compute none
+	metrics  *metrics
 	jobs     *scheduler.Scheduler
 	executor *executor.Executor
 }
@@ -87,6 +92,9 @@ func (s *server) openStores(ctx context.Context) error {
 		return err
 	}
 	s.closers = append(s.closers, lock)
+	if s.worker, err = workerID(s.config.DataDir); err != nil {
+		return err
+	}
 	store, err := sqlstore.Open(ctx, s.config.Database, sqlstore.Options{})
 	if err != nil {
 		return err
@@ -98,30 +106,59 @@ func (s *server) openStores(ctx context.Context) error {
 		return err
 	}
 	s.closers = append(s.closers, s.blobs)
+	s.metrics = newMetrics(s.store, s.log)
 	return bootstrap(ctx, s.config, s.store, s.log)
 }
 
 // listen takes the address first, as a taken one is the commonest reason not to start.
 func (s *server) listen(context.Context) error {
-	l, err := net.Listen("tcp", s.config.Listen)
-	if err != nil {
-		return errs.Wrap(err, errs.Unavailable, "cannot listen on %s: choose another --listen, or stop what uses it", s.config.Listen)
+	if s.config.TLSCert != "" {
+		pair, err := tls.LoadX509KeyPair(s.config.TLSCert, s.config.TLSKey)
+		if err != nil {
+			return errs.Wrap(err, errs.Invalid, "tls-cert %s and tls-key %s are no pair of certificate and key", s.config.TLSCert, s.config.TLSKey)
+		}
+		s.tls = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
 	}
-	s.closers = append(s.closers, l)
-	s.listeners = []listener{{net: l}}
+	main, err := s.open(s.config.Listen)
+	if err != nil {
+		return err
+	}
+	address := main.Addr().(*net.TCPAddr)
+	if !address.IP.IsLoopback() && !address.IP.IsUnspecified() && s.config.Compute == "docker" {
+		// Engines trust registries of their own machine without further settings, and only those.
+		if _, err := s.open(s.engineHost()); err != nil {
+			return err
+		}
+	}
 	s.url = s.config.PublicURL
 	if s.url == "" {
+		host := address.String()
+		if address.IP.IsUnspecified() {
+			host = s.engineHost()
+			s.log.Warn("clients of other machines need to know where this server is: set public-url", "listen", s.config.Listen)
+		}
 		scheme := "http"
-		if s.config.TLSCert != "" {
+		if s.tls != nil {
 			scheme = "https"
 		}
-		s.url = scheme + "://" + l.Addr().String()
+		s.url = scheme + "://" + host
 	}
 	return nil
 }
 
+// open listens on one more address for everybody.
+func (s *server) open(address string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, errs.Wrap(err, errs.Unavailable, "cannot listen on %s: choose another --listen, or stop what uses it", address)
+	}
+	s.closers = append(s.closers, l)
+	s.listeners = append(s.listeners, listener{net: l})
+	return l, nil
+}
+
 func (s *server) makeRooms(ctx context.Context) error {
-	node := uuid.NewString()
+	prefix := s.worker + "." // of statements that run here, or ran here before a stop
 	s.auth = auth.New(s.store, s.config.Account, time.Now, rand.Reader)
 	s.sessions = session.New(s.store, s.auth, time.Now)
 	s.stages = stage.New(s.store, s.blobs)
@@ -142,86 +179,61 @@ func (s *server) makeRooms(ctx context.Context) error {
 		Now: time.Now, Log: s.log,
 	})
 	s.executor = executor.New(executor.Options{
-		Catalog: s.store, Images: check, Stages: s.stages, Logs: s.jobs, Hosts: s.jobs, Node: node,
+		Catalog: s.store, Images: check, Stages: s.stages, Logs: s.jobs, Hosts: s.jobs, Node: prefix + uuid.NewString(),
 		Account: s.config.Account, Version: version.Version, Registry: s.registryHost, Wake: s.jobs.Wake, Now: time.Now, Log: s.log,
 	})
-	if n, err := s.executor.FailAbandoned(ctx, func(string) bool { return false }); err != nil {
+	// What other replicas run goes on. A SQLite file has no other replicas.
+	alive := func(node string) bool {
+		return !strings.HasPrefix(s.config.Database, "sqlite:") && !strings.HasPrefix(node, prefix)
+	}
+	if n, err := s.executor.FailAbandoned(ctx, alive); err != nil {
 		return err
 	} else if n > 0 {
 		s.log.Warn("statements that an earlier process left running are ended as failed", "count", n)
 	}
 	s.loops["upkeep"] = s.upkeep
 	s.loops["cancelled statements"] = s.executor.Serve
-	s.loops["statements"] = s.finish
 	return nil
 }
 
-// makeScheduler makes what runs containers, and listens where they reach the server.
+// makeScheduler makes what runs containers, and the door where they reach the server.
 func (s *server) makeScheduler(ctx context.Context) error {
-	install, err := s.install(ctx)
-	if err != nil {
-		return err
-	}
 	o := scheduler.Options{
 		Catalog: s.store, Blobs: s.blobs, Stage: s.stages, Backend: none.Backend{}, Tokens: s.auth, Account: s.config.Account,
 		Pull:   scheduler.PullInfo{Registry: s.engineHost, Login: identities{s.auth}.pull},
-		Worker: install, WorkDir: filepath.Join(s.config.DataDir, "jobs"), Now: time.Now, Log: s.log,
+		Worker: s.worker, WorkDir: filepath.Join(s.config.DataDir, "jobs"), Now: time.Now, Log: s.log,
 	}
-	if s.config.Compute == "docker" {
-		s.engine, err = docker.New(docker.Options{Install: install, Host: os.Getenv("DOCKER_HOST"), Log: s.log})
-		if err != nil {
-			return err
-		}
-		s.closers = append(s.closers, s.engine)
-		o.Backend = s.engine
-		if o.Door, err = s.listenForContainers(ctx); err != nil {
-			return err
-		}
+	if s.config.Compute == "none" {
+		s.jobs = scheduler.New(o) // reads logs, runs nothing
+		return nil
 	}
+	var err error
+	s.engine, err = docker.New(docker.Options{Install: s.worker, Host: os.Getenv("DOCKER_HOST"), Log: s.log})
+	if err != nil {
+		return err
+	}
+	s.closers = append(s.closers, s.engine)
+	s.inside = newContainerDoor(s.engine.Gateway, s.port())
+	s.closers = append(s.closers, s.inside)
+	s.listeners = append(s.listeners, listener{net: s.inside, inside: true})
+	s.loops["door for containers"] = func(ctx context.Context) error { return s.inside.Open(ctx, s.log) }
+	o.Backend, o.Door = s.engine, s.inside.Find
 	s.jobs = scheduler.New(o)
-	if s.engine != nil {
-		s.loops["jobs"] = func(ctx context.Context) error { s.jobs.Run(ctx); return nil }
-	}
+	s.loops["jobs"] = func(ctx context.Context) error { s.jobs.Run(ctx); return nil }
 	return nil
 }
 
-// listenForContainers listens on this host's address in the network of the containers, at the same port as for everybody when it is
-// free there. Containers reach nothing else.
-func (s *server) listenForContainers(ctx context.Context) (scheduler.ContainerDoor, error) {
-	address, err := s.engine.Gateway(ctx)
-	if err != nil {
-		return scheduler.ContainerDoor{}, err
-	}
-	port := s.listeners[0].net.Addr().(*net.TCPAddr).Port
-	l, err := net.Listen("tcp", net.JoinHostPort(address.String(), strconv.Itoa(port)))
-	if err != nil {
-		return scheduler.ContainerDoor{}, errs.Wrap(err, errs.Unavailable, "cannot listen on %s:%d, where containers reach the server", address, port)
-	}
-	s.closers = append(s.closers, l)
-	s.listeners = append(s.listeners, listener{net: l, plain: true})
-	return scheduler.ContainerDoor{Host: address.String(), Port: port}, nil
-}
-
-// install gives the name of this installation, chosen at the first start.
-func (s *server) install(ctx context.Context) (name string, err error) {
-	err = s.store.Update(ctx, func(tx catalog.Tx) error {
-		account, err := tx.ObjectByID(catalog.AccountID)
-		if err != nil {
-			return err
-		}
-		spec := account.Spec.(*catalog.AccountSpec)
-		if name = spec.Install; name != "" {
-			return nil
-		}
-		name = strings.ToLower(rand.Text()[:8])
-		spec.Install = name
-		return tx.AlterObject(account)
-	})
-	return name, err
-}
+// port is where everybody reaches the server.
+func (s *server) port() int { return s.listeners[0].net.Addr().(*net.TCPAddr).Port }
 
 // engineHost is HOST:PORT under which the engine of this machine reaches the registry.
-func (s *server) engineHost() string { return s.listeners[0].net.Addr().String() }
+func (s *server) engineHost() string {
+	host := "127.0.0.1"
+	if ip := s.listeners[0].net.Addr().(*net.TCPAddr).IP; ip.IsLoopback() {
+		host = ip.String()
+	}
+	return net.JoinHostPort(host, strconv.Itoa(s.port()))
+}
 
 // registryHost is HOST[:PORT] under which docker reaches the registry.
 func (s *server) registryHost() string {
@@ -263,9 +275,12 @@ func (s *server) makeDoors(context.Context) error {
 			Now: time.Now, Log: s.log,
 		})
 	}
-	s.listeners[0].handler = s.front(door(false))
-	for i := 1; i < len(s.listeners); i++ {
-		s.listeners[i].handler = door(true)
+	front, inside := s.front(door(false)), s.metrics.observe("containers", door(true))
+	for i := range s.listeners {
+		s.listeners[i].handler = front
+		if s.listeners[i].inside {
+			s.listeners[i].handler = inside
+		}
 	}
 	return nil
 }
@@ -273,20 +288,22 @@ func (s *server) makeDoors(context.Context) error {
 // front sends each request to its door.
 func (s *server) front(sql http.Handler) http.Handler {
 	other := http.NewServeMux()
+	other.Handle("GET /metrics", s.metrics.page())
 	other.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	other.HandleFunc("GET /readyz", s.ready)
 	other.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintf(w, "Firn %s. SQL clients: host and port of this address, protocol http or https. Images: docker login %s\n",
 			version.Version, s.registryHost())
 	})
+	sql, images, rest := s.metrics.observe("sql", sql), s.metrics.observe("registry", s.registry), s.metrics.observe("other", other)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch path := r.URL.Path; {
 		case sfwire.Serves(path):
 			sql.ServeHTTP(w, r)
 		case path == "/v2" || strings.HasPrefix(path, "/v2/") || path == "/token" || path == "/login":
-			s.registry.ServeHTTP(w, r)
+			images.ServeHTTP(w, r)
 		default:
-			other.ServeHTTP(w, r)
+			rest.ServeHTTP(w, r)
 		}
 	})
 }
@@ -307,7 +324,11 @@ func (s *server) ready(w http.ResponseWriter, r *http.Request) {
 			if s.engine == nil {
 				return nil
 			}
-			return s.engine.Ping(ctx)
+			if err := s.engine.Ping(ctx); err != nil {
+				return err
+			}
+			_, err := s.inside.Find(ctx)
+			return err
 		}},
 	} {
 		if err := part.ask(); err != nil {

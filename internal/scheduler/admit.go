@@ -59,6 +59,7 @@ func (s *Scheduler) admit(ctx context.Context, snap snapshot) error {
 		s.hint(ctx, waiting, errs.MessageOf(err))
 		return err
 	}
+	s.capacity.Store(&capacity)
 	full := false
 	for _, r := range waiting {
 		j := r.row()

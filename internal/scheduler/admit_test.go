@@ -3,11 +3,15 @@
 package scheduler_test
 
 import (
+	"context"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"firn.dev/firn/internal/catalog"
 	"firn.dev/firn/internal/compute"
+	"firn.dev/firn/internal/errs"
+	"firn.dev/firn/internal/scheduler"
 )
 
 func TestAdmission(t *testing.T) {
@@ -55,6 +59,44 @@ func TestAdmission(t *testing.T) {
 	r.await(second, catalog.JobRunning) // older than late, and its pool has a node again
 	r.cancel(pair)
 	r.await(late, catalog.JobRunning)
+}
+
+func TestWaitingForEngineAndDoor(t *testing.T) {
+	t.Parallel()
+	r := setup(t)
+	var open atomic.Bool
+	r.options.Door = func(context.Context) (scheduler.ContainerDoor, error) {
+		if !open.Load() {
+			return scheduler.ContainerDoor{}, errs.New(errs.Unavailable, "the door is shut")
+		}
+		return scheduler.ContainerDoor{Host: "10.9.8.1", Port: 8086}, nil
+	}
+	r.engine.Total = compute.Capacity{CPU: 3, Memory: 8 << 30}
+	r.engine.Down(true)
+	r.run(r.options)
+	if cpu, memory, gpus, err := r.current.Clamp(t.Context(), 6, 28<<30, 1); err != nil || cpu != 6 || memory != 28<<30 || gpus != 1 {
+		t.Errorf("of an engine never seen: %v, %v, %v, %v", cpu, memory, gpus, err)
+	}
+	id := r.submit(job("echo hello"))
+	says := func(hint string) {
+		t.Helper()
+		r.eventually("hint "+hint, func() bool {
+			j := r.row(id)
+			return j.State == catalog.JobPending && strings.Contains(j.Message, hint)
+		})
+	}
+	says("engine is down")
+	r.engine.Down(false)
+	says("the door is shut")
+	r.engine.Down(true)
+	if cpu, memory, _, err := r.current.Clamp(t.Context(), 6, 28<<30, 1); err != nil || cpu != 3 || memory != 7<<30 {
+		t.Errorf("of an engine seen before: %v, %v, %v", cpu, memory, err)
+	}
+	open.Store(true)
+	r.engine.Down(false)
+	if done := r.await(id, catalog.JobDone); done.Message != "" {
+		t.Errorf("message %q stays", done.Message)
+	}
 }
 
 func TestClamp(t *testing.T) {

@@ -55,8 +55,11 @@ func serve(home, install, registry string) {
 	scheduler.New(scheduler.Options{
 		Catalog: w.catalog, Blobs: w.blobs, Stage: w.stage, Backend: w.backend, Tokens: &tokens{valid: map[catalog.ID]int{}},
 		Pull: scheduler.PullInfo{Registry: func() string { return registry }},
-		Door: scheduler.ContainerDoor{Host: gateway.String(), Port: 8086}, Account: "FIRN",
-		Worker: "w1", WorkDir: filepath.Join(home, "jobs"), Now: time.Now, Poll: 200 * time.Millisecond,
+		Door: func(context.Context) (scheduler.ContainerDoor, error) {
+			return scheduler.ContainerDoor{Host: gateway.String(), Port: 8086}, nil
+		},
+		Account: "FIRN",
+		Worker:  "w1", WorkDir: filepath.Join(home, "jobs"), Now: time.Now, Poll: 200 * time.Millisecond,
 	}).Run(context.Background())
 }
 

@@ -16,6 +16,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"firn.dev/firn/internal/blob"
@@ -53,7 +54,9 @@ type Options struct {
 	Backend compute.Backend
 	Tokens  TokenIssuer
 	Pull    PullInfo
-	Door    ContainerDoor
+	// Door gives where containers reach the server; it is asked before each start, as an engine that starts later brings its network.
+	// What is Unavailable is asked again.
+	Door    func(ctx context.Context) (ContainerDoor, error)
 	Account string // SNOWFLAKE_ACCOUNT in containers
 
 	// Worker names this scheduler in leases. It stays the same when the server starts again, so that the next process goes on
@@ -76,6 +79,8 @@ type Scheduler struct {
 
 	mu   sync.Mutex
 	held map[catalog.ID]*run
+
+	capacity atomic.Pointer[compute.Capacity] // as last seen, nil before
 
 	running sync.WaitGroup // goroutines of runs
 }
@@ -144,15 +149,27 @@ func (s *Scheduler) attempt(ctx context.Context, what string, do func(context.Co
 }
 
 // Clamp gives what an instance that asks for so much gets on this installation: the CPU cores, the memory in bytes, of
-// which an eighth stays with the host, and the GPUs.
+// which an eighth stays with the host, and the GPUs. While the engine does not answer, what it had before counts, or what was
+// asked for: at the start the job gets no more than there is, whichever host runs it.
 //
-// Errors: Unavailable when the engine does not answer.
+// Errors: Canceled.
 func (s *Scheduler) Clamp(ctx context.Context, cpu float64, memory int64, gpus int) (float64, int64, int, error) {
 	c, err := s.o.Backend.Capacity(ctx)
-	if err != nil {
+	if err == nil {
+		s.capacity.Store(&c)
+	} else if !temporary(err) {
 		return 0, 0, 0, err
 	}
-	return min(cpu, c.CPU), min(memory, c.Memory-c.Memory/8), min(gpus, c.GPUs), nil
+	cpu, memory, gpus = fit(s.capacity.Load(), cpu, memory, gpus)
+	return cpu, memory, gpus, nil
+}
+
+// fit bounds what an instance gets by what there is; nil is not known.
+func fit(c *compute.Capacity, cpu float64, memory int64, gpus int) (float64, int64, int) {
+	if c == nil {
+		return cpu, memory, gpus
+	}
+	return min(cpu, c.CPU), min(memory, c.Memory-c.Memory/8), min(gpus, c.GPUs)
 }
 
 // temporary tells whether what failed may succeed when it is done again.

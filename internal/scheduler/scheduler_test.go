@@ -98,8 +98,11 @@ func (r *room) standard() scheduler.Options {
 	return scheduler.Options{
 		Catalog: r.catalog, Blobs: r.blobs, Stage: r.stage, Backend: r.backend, Tokens: r.tokens,
 		Pull: scheduler.PullInfo{Registry: func() string { return "registry.test:5000" }},
-		Door: scheduler.ContainerDoor{Host: "10.9.8.1", Port: 8086}, Account: "FIRN",
-		Worker: "w1", WorkDir: filepath.Join(r.t.TempDir(), "jobs"),
+		Door: func(context.Context) (scheduler.ContainerDoor, error) {
+			return scheduler.ContainerDoor{Host: "10.9.8.1", Port: 8086}, nil
+		},
+		Account: "FIRN",
+		Worker:  "w1", WorkDir: filepath.Join(r.t.TempDir(), "jobs"),
 		Now: time.Now, Log: slog.New(log), Poll: 10 * time.Millisecond, Grace: 100 * time.Millisecond,
 	}
 }

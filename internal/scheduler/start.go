@@ -71,16 +71,19 @@ func (r *run) prepare(ctx context.Context) error {
 	return nil
 }
 
-// site gathers what tasks take from the installation. Only jobs with containers to start need a token.
+// site gathers what tasks take from the installation. Only jobs with containers to start need door and token.
 func (r *run) site(ctx context.Context) (at site, err error) {
 	j := r.row()
-	at = site{registry: r.s.o.Pull.Registry(), door: r.s.o.Door, account: r.s.o.Account}
+	at = site{registry: r.s.o.Pull.Registry(), account: r.s.o.Account, capacity: r.s.capacity.Load()}
 	if r.s.o.Pull.Login != nil {
 		if at.login, err = r.s.o.Pull.Login(ctx); err != nil {
 			return at, err
 		}
 	}
-	if !j.Plan.Isolated && slices.ContainsFunc(instances(j), func(i catalog.Instance) bool { return i.Status == instancePending }) {
+	if j.Plan.Isolated || !slices.ContainsFunc(instances(j), func(i catalog.Instance) bool { return i.Status == instancePending }) {
+		return at, nil
+	}
+	if at.door, err = r.s.o.Door(ctx); err == nil {
 		at.token, err = r.s.o.Tokens.JobToken(ctx, j)
 	}
 	return at, err

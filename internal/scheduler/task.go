@@ -42,12 +42,14 @@ type site struct {
 	door     ContainerDoor
 	account  string
 	token    errs.Secret
-	dirs     []string // host directory of each mount
+	capacity *compute.Capacity // of the engine
+	dirs     []string          // host directory of each mount
 }
 
 // task turns an instance of a job into what the backend runs. It is a pure function.
 func task(j *catalog.Job, instance int, at site) compute.Task {
 	p := j.Plan
+	cpu, memory, gpus := fit(at.capacity, p.CPU, p.Memory, p.GPUs)
 	t := compute.Task{
 		ID:        taskID(j.ID, instance),
 		Labels:    map[string]string{labelJob: string(j.ID), labelInstance: strconv.Itoa(instance)},
@@ -56,11 +58,11 @@ func task(j *catalog.Job, instance int, at site) compute.Task {
 		Command:   p.Command,
 		Args:      p.Args,
 		Env:       maps.Clone(p.Env),
-		CPU:       p.CPU,
-		Memory:    p.Memory,
+		CPU:       cpu,
+		Memory:    memory,
 		SharedMem: p.SharedMem,
 		PIDs:      jobPIDs,
-		GPUs:      p.GPUs,
+		GPUs:      gpus,
 		Network:   "job",
 		Timeout:   p.Timeout,
 	}

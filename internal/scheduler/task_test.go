@@ -16,10 +16,10 @@ func TestTask(t *testing.T) {
 	t.Parallel()
 	at := site{
 		registry: "127.0.0.1:8085", login: compute.Login{User: "puller", Password: "p"}, door: ContainerDoor{Host: "172.20.0.1", Port: 8086},
-		account: "FIRN", token: "secret", dirs: []string{"/work/a", "/work/b"},
+		account: "FIRN", capacity: &compute.Capacity{CPU: 2, Memory: 8 << 30, GPUs: 1}, token: "secret", dirs: []string{"/work/a", "/work/b"},
 	}
 	plan := catalog.Plan{
-		Args: []string{"bash", "startup.sh"}, Env: map[string]string{"X": "1", "SNOWFLAKE_HOST": "evil"}, CPU: 2, Memory: 4 << 30, SharedMem: 1 << 30, GPUs: 1,
+		Args: []string{"bash", "startup.sh"}, Env: map[string]string{"X": "1", "SNOWFLAKE_HOST": "evil"}, CPU: 6, Memory: 28 << 30, SharedMem: 1 << 30, GPUs: 4,
 		Timeout: time.Hour, Session: catalog.SessionDefaults{Database: "SDB", Schema: "SS", Warehouse: "WH"},
 		Mounts: []catalog.Mount{{Stage: "s", Path: "d", Target: "/mnt/job_stage"}, {Stage: "s", Path: "d/J", Target: "/mnt/job_result"}},
 	}
@@ -59,7 +59,7 @@ func TestTask(t *testing.T) {
 				"SNOWFLAKE_JOB_INDEX": "1", "SNOWFLAKE_JOBS_COUNT": "2"}),
 			Files:  token,
 			Mounts: []compute.Mount{{Source: "/work/a", Target: "/mnt/job_stage"}, {Source: "/work/b", Target: "/mnt/job_result"}},
-			CPU:    2, Memory: 4 << 30, SharedMem: 1 << 30, PIDs: jobPIDs, GPUs: 1, Network: "job", Group: "01-02", Timeout: time.Hour,
+			CPU:    2, Memory: 7 << 30, SharedMem: 1 << 30, PIDs: jobPIDs, GPUs: 1, Network: "job", Group: "01-02", Timeout: time.Hour,
 		}},
 		{"check", check, 0, compute.Task{
 			ID: "03-0", Labels: map[string]string{"dev.firn.job": "03", "dev.firn.instance": "0"}, Image: "127.0.0.1:8085/db/s/repo/image@sha256:bb",
