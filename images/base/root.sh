@@ -1,14 +1,17 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Makes the smallest Debian in a directory, for docker import: root.sh SUITE MIRROR SECURITY_MIRROR DIRECTORY
+# Makes the smallest Debian in a directory, for docker import: root.sh SUITE DIRECTORY [MIRROR [SECURITY_MIRROR]]
+# Without a mirror debootstrap takes the one that it knows; security updates then come from beside it.
 # Needs root, debootstrap and debian-archive-keyring. Call it through
 #   unshare --mount --pid --fork --kill-child
 # so that no mount and no process of it is left behind, however it ends.
 set -eu
-suite=$1 mirror=$2 security=$3 root=$4
+suite=$1 root=$2 mirror=${3:-} security=${4:-}
 
 debootstrap --arch=amd64 --variant=minbase --include=ca-certificates \
-	--keyring=/usr/share/keyrings/debian-archive-keyring.gpg "$suite" "$root" "$mirror"
+	--keyring=/usr/share/keyrings/debian-archive-keyring.gpg "$suite" "$root" ${mirror:+"$mirror"}
+mirror=${mirror:-$(awk '$1 == "deb" {print $2; exit}' "$root/etc/apt/sources.list")}
+security=${security:-$mirror-security}
 
 # What Debian's own slim images leave out as well. The licences stay.
 cat >"$root/etc/dpkg/dpkg.cfg.d/slim" <<END

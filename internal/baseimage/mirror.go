@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// mirrors are the archives that a Debian system installs from.
+// mirrors are the archives that a Debian system installs from, "" for one that is not known.
 type mirrors struct {
 	main     string
 	security string
@@ -19,9 +19,10 @@ type mirrors struct {
 var debianSuites = []string{"bullseye", "bookworm", "trixie", "forky", "sid", "oldstable", "stable", "testing", "unstable"}
 
 // hostMirrors reads apt's configuration (the tree of /etc/apt) and gives the Debian archives that this machine uses
-// itself, so that a site's own mirror is used without being asked for. On anything but Debian it gives Debian's own.
+// itself, so that a site's own mirror is used without being asked for. On anything but Debian it gives none:
+// root.sh then takes debootstrap's own.
 func hostMirrors(apt fs.FS) mirrors {
-	found := mirrors{main: "http://archive.example/debian", security: "http://archive.example/debian-security"}
+	var found mirrors
 	var entries []aptEntry
 	names, _ := fs.Glob(apt, "sources.list.d/*")
 	for _, name := range append([]string{"sources.list"}, names...) {

@@ -97,7 +97,7 @@ func (r root) ensure(ctx context.Context, d docker, rebuild bool) error {
 	from, dir := hostMirrors(os.DirFS("/etc/apt")), filepath.Join(work, "tree")
 	fmt.Fprintf(d.programs.log, "making Debian %s from %s\n", suite, from.main)
 	err = d.programs.run(ctx, nil, nil, "unshare", "--mount", "--pid", "--fork", "--kill-child",
-		filepath.Join(work, "root.sh"), suite, from.main, from.security, dir)
+		filepath.Join(work, "root.sh"), suite, dir, from.main, from.security)
 	if err != nil {
 		return errs.Wrap(err, errs.CodeOf(err), "root image: Debian %s cannot be made from %s", suite, from.main)
 	}
