@@ -3,12 +3,13 @@
 package sfwire
 
 import (
-	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
 	"strings"
+
+	"github.com/klauspost/compress/gzip"
 
 	"firn.dev/firn/internal/errs"
 )

@@ -32,7 +32,7 @@ const metaPrefix = "x-goog-meta-"
 func (d *Door) file(w http.ResponseWriter, r *http.Request, place string) {
 	token, bearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	if !bearer {
-		token = r.URL.Query().Get("firn-token")
+		token = r.URL.Query().Get(tokenKey)
 	}
 	text, err := d.Auth.Verify(r.Context(), errs.Secret(token))
 	if err != nil || !granted(text, r.Method, place) {

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -82,121 +81,57 @@ func (d *Door) query(r *http.Request) (answer, error) {
 			return answer{}, errs.Wrap(err, errs.Invalid, "bound value %s is neither a text, null, nor a list of them", name)
 		}
 	}
+	f := wanted(r, s, req.Parameters)
 	run := d.Executor.Start(r.Context(), s, req)
 	if run.Async() {
-		return running(run), nil
+		return running(run, f), nil
 	}
-	return d.await(r, s, run)
+	return d.await(r, s, run, f)
 }
 
 // await answers with the result of a statement, or that it still runs when that takes long.
-func (d *Door) await(r *http.Request, s *catalog.Session, run *executor.Run) (answer, error) {
-	ctx, cancel := context.WithTimeout(r.Context(), hold)
+func (d *Door) await(r *http.Request, s *catalog.Session, run *executor.Run, f format) (answer, error) {
+	ctx, cancel := context.WithTimeout(r.Context(), d.Hold)
 	defer cancel()
 	res, err := run.Wait(ctx)
 	if err != nil && errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil {
-		return running(run), nil
+		return running(run, f), nil
 	}
 	if err != nil {
 		return answer{}, &failedStatement{run.ID, err}
 	}
-	return d.finished(r, s, res)
+	return d.finished(r, s, res, f)
 }
 
-func running(run *executor.Run) answer {
+// running tells where to ask again. The address keeps the format that the statement asked for, as the next request does not say it.
+func running(run *executor.Run, f format) answer {
 	code, text := codeRunning, "Query execution in progress."
 	if run.Async() {
 		code, text = codeAsync, "Asynchronous execution in progress. Use provided query id to perform query monitoring and management."
 	}
 	return answer{code: code, text: text, data: map[string]any{
-		"queryId": run.ID, "getResultUrl": "/queries/" + run.ID + "/result", "queryAbortsAfterSecs": 300, "progressDesc": nil,
+		"queryId": run.ID, "getResultUrl": "/queries/" + run.ID + "/" + string(f) + "/result", "queryAbortsAfterSecs": 300, "progressDesc": nil,
 	}}
 }
 
-// result answers GET /queries/<id>/result: as the statement itself would have been answered.
+// result answers GET /queries/<id>/result, and /queries/<id>/<format>/result: as the statement itself would have been answered.
 func (d *Door) result(r *http.Request) (answer, error) {
 	s, err := d.Sessions.Find(r.Context(), sessionToken(r))
 	if err != nil {
 		return answer{}, err
 	}
-	id := r.PathValue("id")
+	id, f := r.PathValue("id"), format(r.PathValue("format"))
+	if f != formatArrow && f != formatJSON {
+		f = wanted(r, s, nil)
+	}
 	res, run, err := d.Executor.ResultOf(r.Context(), s, id)
 	if err != nil {
 		return answer{}, &failedStatement{id, err}
 	}
 	if run != nil {
-		return d.await(r, s, run)
+		return d.await(r, s, run, f)
 	}
-	return d.finished(r, s, res)
-}
-
-// finished is the answer of a statement that has ended well.
-func (d *Door) finished(r *http.Request, s *catalog.Session, res *executor.Result) (answer, error) {
-	if res.Session != nil {
-		s = res.Session
-	}
-	if res.Transfer != nil {
-		data, err := d.transfer(r, s, res)
-		return answer{data: data}, err
-	}
-	rows := res.Rowset.Rows
-	if rows == nil {
-		rows = [][]*string{}
-	}
-	data := map[string]any{
-		"parameters": parameterList(s), "rowtype": rowTypes(res.Rowset.Columns), "rowset": rows,
-		"total": len(rows), "returned": len(rows), "queryId": res.QueryID, "queryResultFormat": "json",
-		"statementTypeId": res.TypeID, "numberOfBinds": res.Binds, "arrayBindSupported": false, "version": 1,
-		"sendResultTime":    d.Now().UnixMilli(),
-		"finalDatabaseName": nullable(s.Database), "finalSchemaName": nullable(s.Schema),
-		"finalWarehouseName": nullable(s.Warehouse), "finalRoleName": s.Role,
-	}
-	if len(res.Children) > 0 {
-		ids, types := make([]string, len(res.Children)), make([]string, len(res.Children))
-		for i, c := range res.Children {
-			ids[i], types[i] = c.QueryID, strconv.Itoa(c.TypeID)
-		}
-		data["resultIds"], data["resultTypes"] = strings.Join(ids, ","), strings.Join(types, ",")
-	}
-	return answer{data: data}, nil
-}
-
-// rowType describes a column. The Python connector indexes name, type, length, precision, scale and nullable of every column.
-type rowType struct {
-	Name       string  `json:"name"`
-	Type       string  `json:"type"`
-	Length     *int    `json:"length"`
-	ByteLength *int    `json:"byteLength"`
-	Precision  *int    `json:"precision"`
-	Scale      *int    `json:"scale"`
-	Nullable   bool    `json:"nullable"`
-	Database   string  `json:"database"`
-	Schema     string  `json:"schema"`
-	Table      string  `json:"table"`
-	Collation  *string `json:"collation"`
-}
-
-func rowTypes(columns []rowset.Column) []rowType {
-	out := make([]rowType, len(columns))
-	for i, c := range columns {
-		t := rowType{Name: c.Name, Type: string(c.Type), Nullable: !c.NotNull}
-		switch c.Type {
-		case rowset.Fixed:
-			t.Precision, t.Scale = &c.Precision, &c.Scale
-		case rowset.Time, rowset.TimestampNTZ, rowset.TimestampLTZ, rowset.TimestampTZ:
-			t.Precision, t.Scale = new(int), &c.Scale
-		case rowset.Text:
-			bytes := 4 * c.Length
-			if c.Length == rowset.MaxText {
-				bytes = rowset.MaxText
-			}
-			t.Length, t.ByteLength = &c.Length, &bytes
-		case rowset.Binary:
-			t.Length, t.ByteLength = &c.Length, &c.Length
-		}
-		out[i] = t
-	}
-	return out
+	return d.finished(r, s, res, f)
 }
 
 // abortRequest stops the statement of a request id.

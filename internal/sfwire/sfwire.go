@@ -11,6 +11,7 @@
 package sfwire
 
 import (
+	"cmp"
 	"io"
 	"log/slog"
 	"net/http"
@@ -22,14 +23,15 @@ import (
 	"firn.dev/firn/internal/sql/executor"
 )
 
-// Options is what the door needs. All fields but JobsOnly are required.
+// Options is what the door needs. All fields but JobsOnly and Hold are required.
 type Options struct {
 	Auth     *auth.Service
 	Sessions *session.Manager
 	Executor *executor.Executor
 	Files    Files
-	Version  string // x.y.z
-	JobsOnly bool   // only the tokens of jobs log in: the listener that containers reach
+	Version  string        // x.y.z
+	JobsOnly bool          // only the tokens of jobs log in: the listener that containers reach
+	Hold     time.Duration // how long a request waits for its statement before the client is told to ask again; 0 is 40 seconds
 	Now      func() time.Time
 	Log      *slog.Logger
 }
@@ -37,32 +39,35 @@ type Options struct {
 // Door serves the protocol. It is safe for concurrent use.
 type Door struct {
 	Options
-	mux *http.ServeMux
+	mux  *http.ServeMux
+	kept *shelf // pieces of large results
 }
 
-// hold is how long a request waits for its statement before the client is told to ask again. Clients read with a timeout of 60
-// seconds and ask again at once.
-const hold = 40 * time.Second
+// defaultHold is below the 60 seconds that clients read for. They ask again at once.
+const defaultHold = 40 * time.Second
 
 // New makes the door.
 func New(o Options) *Door {
-	d := &Door{Options: o, mux: http.NewServeMux()}
+	o.Hold = cmp.Or(o.Hold, defaultHold)
+	d := &Door{Options: o, mux: http.NewServeMux(), kept: newShelf(mostKept)}
 	for pattern, h := range map[string]handler{
-		"POST /session/v1/login-request":   d.login,
-		"POST /session/token-request":      d.token,
-		"POST /session/heartbeat":          d.heartbeat,
-		"POST /session":                    d.endSession,
-		"POST /queries/v1/query-request":   d.query,
-		"POST /queries/v1/abort-request":   d.abortRequest,
-		"GET /queries/{id}/result":         d.result,
-		"POST /queries/{id}/abort-request": d.abortQuery,
-		"GET /monitoring/queries":          d.history,
-		"GET /monitoring/queries/{id}":     d.monitor,
-		"POST /telemetry/send":             d.telemetry,
-		"POST /telemetry/send/sessionless": d.telemetry,
+		"POST /session/v1/login-request":    d.login,
+		"POST /session/token-request":       d.token,
+		"POST /session/heartbeat":           d.heartbeat,
+		"POST /session":                     d.endSession,
+		"POST /queries/v1/query-request":    d.query,
+		"POST /queries/v1/abort-request":    d.abortRequest,
+		"GET /queries/{id}/result":          d.result,
+		"GET /queries/{id}/{format}/result": d.result,
+		"POST /queries/{id}/abort-request":  d.abortQuery,
+		"GET /monitoring/queries":           d.history,
+		"GET /monitoring/queries/{id}":      d.monitor,
+		"POST /telemetry/send":              d.telemetry,
+		"POST /telemetry/send/sessionless":  d.telemetry,
 	} {
 		d.mux.HandleFunc(pattern, d.serve(h))
 	}
+	d.mux.HandleFunc("GET /queries/{id}/{format}/pieces/{n}", d.piece)
 	return d
 }
 

@@ -20,6 +20,9 @@ import (
 // of an object store.
 const filePrefix = "/firn-stage/"
 
+// tokenKey is the query parameter of links that carries their token.
+const tokenKey = "firn-token"
+
 // connector5 is the User-Agent of the Python connector from version 5 on. It takes a token and an endpoint with a scheme, and never
 // asks again for each file; earlier ones and gosnowflake take signed URLs over plain HTTP only.
 var connector5 = regexp.MustCompile(`^PythonConnector/([5-9]|\d\d)`)
@@ -136,7 +139,7 @@ func (d *Door) link(r *http.Request, method, place string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	u := url.URL{Path: filePrefix + place, RawQuery: url.Values{"firn-token": {token.Reveal()}}.Encode()}
+	u := url.URL{Path: filePrefix + place, RawQuery: url.Values{tokenKey: {token.Reveal()}}.Encode()}
 	return origin(r) + u.String(), nil
 }
 

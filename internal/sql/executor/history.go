@@ -92,6 +92,24 @@ func (e *Executor) ResultOf(ctx context.Context, s *catalog.Session, id string) 
 	return nil, e.follow(ctx, s, st), nil
 }
 
+// Kept gives the stored result of a statement to a door that has given it to its client before.
+//
+// Errors: as ResultOf.
+func (e *Executor) Kept(ctx context.Context, id string) (*Result, error) {
+	var st *catalog.Statement
+	err := e.options.Catalog.View(ctx, func(tx catalog.Tx) (err error) {
+		st, err = tx.Statement(id)
+		return err
+	})
+	if errs.Is(err, errs.NotFound) {
+		err = notThere(id)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return e.outcome(nil, st)
+}
+
 // follow gives a Run for a statement that another process runs.
 func (e *Executor) follow(ctx context.Context, s *catalog.Session, st *catalog.Statement) *Run {
 	apart, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
