@@ -319,7 +319,13 @@ func (s *server) ready(w http.ResponseWriter, r *http.Request) {
 		ask  func() error
 	}{
 		{"database", func() error { return s.store.View(ctx, func(catalog.Tx) error { return nil }) }},
-		{"blobs", func() error { _, err := os.Stat(strings.TrimPrefix(s.config.Blobs, "dir:")); return err }},
+		{"blobs", func() error {
+			directory := strings.TrimPrefix(s.config.Blobs, "dir:")
+			if _, err := os.Stat(directory); err != nil {
+				return errs.Wrap(err, errs.Unavailable, "blob directory %s cannot be reached: mount it again", directory)
+			}
+			return nil
+		}},
 		{"compute", func() error {
 			if s.engine == nil {
 				return nil
