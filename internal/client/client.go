@@ -10,6 +10,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -55,8 +56,11 @@ type answer struct {
 		RowType      []struct {
 			Name string `json:"name"`
 		} `json:"rowtype"`
-		Rowset   [][]*string `json:"rowset"`
-		SQLState string      `json:"sqlState"`
+		Rowset [][]*string `json:"rowset"`
+		Chunks []struct {
+			URL string `json:"url"`
+		} `json:"chunks"`
+		SQLState string `json:"sqlState"`
 	} `json:"data"`
 	Code    *string `json:"code"`
 	Message *string `json:"message"`
@@ -98,10 +102,42 @@ func (c *Client) Query(ctx context.Context, text string, binds ...string) (*Resu
 		return nil, err
 	}
 	r := &Result{QueryID: a.Data.QueryID, Rows: a.Data.Rowset}
+	for _, chunk := range a.Data.Chunks {
+		rows, err := c.chunk(ctx, chunk.URL)
+		if err != nil {
+			return nil, err
+		}
+		r.Rows = append(r.Rows, rows...)
+	}
 	for _, column := range a.Data.RowType {
 		r.Columns = append(r.Columns, column.Name)
 	}
 	return r, nil
+}
+
+// chunk reads one more piece of a large result: rows as JSON, without the brackets around them.
+func (c *Client) chunk(ctx context.Context, url string) ([][]*string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, errs.Wrap(err, errs.Unavailable, "piece of the result")
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, errs.Wrap(err, errs.Unavailable, "piece of the result")
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = errors.New(resp.Status)
+	}
+	var rows [][]*string
+	if err == nil {
+		err = json.Unmarshal(append(append([]byte("["), body...), ']'), &rows)
+	}
+	if err != nil {
+		return nil, errs.Wrap(err, errs.Unavailable, "piece of the result")
+	}
+	return rows, nil
 }
 
 // Close ends the session.
