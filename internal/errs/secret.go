@@ -2,10 +2,14 @@
 
 package errs
 
-import "log/slog"
+import (
+	"fmt"
+	"log/slog"
+)
 
 // Secret is a text that must never reach a log, an error or a result: every way of printing it gives "***".
-// Reveal is the only way out, so a reviewer can find each use.
+// Reveal is the only way out, so a reviewer can find each use. No method can guard an unexported field of a struct that is
+// printed whole, nor the key of a map in JSON: keep it out of both.
 type Secret string
 
 // Reveal gives the text itself.
@@ -19,8 +23,8 @@ func (s Secret) String() string {
 	return "***"
 }
 
-// GoString is String.
-func (s Secret) GoString() string { return s.String() }
+// Format prints String under every verb.
+func (s Secret) Format(f fmt.State, verb rune) { fmt.Fprintf(f, fmt.FormatString(f, verb), s.String()) }
 
 // LogValue is String.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }

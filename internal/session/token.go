@@ -89,7 +89,8 @@ func (m *Manager) touch(ctx context.Context, id int64) error {
 	})
 }
 
-// Renew gives new tokens for the session of a master token and ends the session token that they replace.
+// Renew gives new tokens for the session of a master token. Those that they replace live until they expire, as requests of other
+// threads may be on their way with them.
 //
 // Errors: Unauthenticated with number 390114 for an expired master token, 390104 for an unknown one.
 func (m *Manager) Renew(ctx context.Context, master errs.Secret) (*catalog.Session, Tokens, error) {
