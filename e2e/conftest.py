@@ -10,7 +10,9 @@ import time
 import pytest
 import snowflake.connector
 
-from line import ROOT, Line
+pytest.register_assert_rewrite("connector")
+
+from line import ROOT, Line  # noqa: E402
 
 BIN = pathlib.Path(os.environ.get("FIRN_TEST_BIN", ROOT / "bin"))
 
