@@ -208,7 +208,9 @@ func (s *server) makeScheduler(ctx context.Context) error {
 		return nil
 	}
 	var err error
-	s.engine, err = docker.New(docker.Options{Install: s.worker, Host: os.Getenv("DOCKER_HOST"), Log: s.log})
+	s.engine, err = docker.New(docker.Options{
+		Install: s.worker, Host: os.Getenv("DOCKER_HOST"), Files: filepath.Join(s.config.DataDir, "files"), Log: s.log,
+	})
 	if err != nil {
 		return err
 	}

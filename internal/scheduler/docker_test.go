@@ -80,7 +80,7 @@ func openWorld(ctx context.Context, home, install string) (*world, error) {
 	if err != nil {
 		return nil, err
 	}
-	backend, err := docker.New(docker.Options{Install: install})
+	backend, err := docker.New(docker.Options{Install: install, Files: filepath.Join(home, "files")})
 	return &world{catalog: c, blobs: b, stage: stage.New(c, b), backend: backend}, err
 }
 
@@ -187,7 +187,7 @@ func (in *installation) submit(j *catalog.Job, steps ...string) (files, id catal
 // watch looks at the engine until a condition holds. It uses no data of the server.
 func (in *installation) watch(what string, holds func(b *docker.Backend) bool) {
 	in.t.Helper()
-	b, err := docker.New(docker.Options{Install: in.install})
+	b, err := docker.New(docker.Options{Install: in.install, Files: filepath.Join(in.home, "files")})
 	if err != nil {
 		in.t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ package docker
 import (
 	"context"
 	"log/slog"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -37,13 +38,17 @@ type Options struct {
 	Install string
 	// Host is the engine's address as in DOCKER_HOST; "" is the default socket.
 	Host string
-	Log  *slog.Logger // nil: none
+	// Files is a private directory of this host for the files of tasks. It stays the same when the server starts again. The engine
+	// must see it under the same path, as it must the sources of mounts.
+	Files string
+	Log   *slog.Logger // nil: none
 }
 
 // Backend runs tasks on one engine. It is safe for concurrent use.
 type Backend struct {
 	engine  *client.Client
 	install string
+	files   string
 	log     *slog.Logger
 
 	networks sync.Mutex // held while a network is looked up, made or removed: the engine does not keep names unique
@@ -56,10 +61,13 @@ type Backend struct {
 
 // New makes a backend. It does not contact the engine, which may be started later.
 //
-// Errors: Invalid for a bad host or installation name.
+// Errors: Invalid for a bad host, directory or installation name.
 func New(o Options) (*Backend, error) {
 	if o.Install == "" || len(o.Install) > 20 || strings.Trim(o.Install, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
 		return nil, errs.New(errs.Invalid, "installation name %q: use 1 to 20 lower-case letters, digits and dashes", o.Install)
+	}
+	if !filepath.IsAbs(o.Files) {
+		return nil, errs.New(errs.Invalid, "directory for the files of tasks %q: it must be absolute", o.Files)
 	}
 	var opts []client.Opt
 	if o.Host != "" {
@@ -73,7 +81,7 @@ func New(o Options) (*Backend, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Backend{
-		engine: engine, install: o.Install, log: o.Log,
+		engine: engine, install: o.Install, files: o.Files, log: o.Log,
 		stopped: map[compute.TaskID]bool{}, timers: map[compute.TaskID]*time.Timer{},
 	}, nil
 }

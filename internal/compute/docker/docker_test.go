@@ -55,7 +55,7 @@ func TestBackend(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		installs = append(installs, install)
-		return docker.New(docker.Options{Install: install})
+		return docker.New(docker.Options{Install: install, Files: t.TempDir()})
 	}, computetest.Options{Image: image, Missing: "sha256:0000000000000000000000000000000000000000000000000000000000000000"})
 }
 
@@ -70,7 +70,7 @@ type room struct {
 func setup(t *testing.T) *room {
 	t.Helper()
 	install := "d" + strings.ToLower(rand.Text()[:10])
-	b, err := docker.New(docker.Options{Install: install})
+	b, err := docker.New(docker.Options{Install: install, Files: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -327,7 +327,7 @@ func TestRefusals(t *testing.T) {
 
 func TestNoEngine(t *testing.T) {
 	t.Parallel()
-	b, err := docker.New(docker.Options{Install: "x", Host: "unix://" + t.TempDir() + "/none.sock"})
+	b, err := docker.New(docker.Options{Install: "x", Files: t.TempDir(), Host: "unix://" + t.TempDir() + "/none.sock"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -342,7 +342,7 @@ func TestNoEngine(t *testing.T) {
 		t.Errorf("wait without an engine: %v", err)
 	}
 	for _, name := range []string{"", "UPPER", "a_b", strings.Repeat("x", 21)} {
-		if _, err := docker.New(docker.Options{Install: name}); !errs.Is(err, errs.Invalid) {
+		if _, err := docker.New(docker.Options{Install: name, Files: t.TempDir()}); !errs.Is(err, errs.Invalid) {
 			t.Errorf("installation %q: %v", name, err)
 		}
 	}

@@ -83,6 +83,9 @@ func (b *Backend) hostConfig(t compute.Task) *container.HostConfig {
 	for _, m := range t.Mounts {
 		h.Mounts = append(h.Mounts, mount.Mount{Type: mount.TypeBind, Source: m.Source, Target: m.Target})
 	}
+	for n, f := range t.Files {
+		h.Mounts = append(h.Mounts, mount.Mount{Type: mount.TypeBind, Source: b.filePath(t.ID, n), Target: f.Path})
+	}
 	for _, name := range slices.Sorted(maps.Keys(t.Hosts)) {
 		h.ExtraHosts = append(h.ExtraHosts, name+":"+t.Hosts[name])
 	}

@@ -24,6 +24,11 @@ func (b *Backend) Start(ctx context.Context, t compute.Task, progress func(compu
 		progress = func(compute.Event) {}
 	}
 	c, err := b.inspect(ctx, t.ID)
+	if errs.Is(err, errs.NotFound) || err == nil && c.State.Status == container.StateCreated {
+		if err := b.putFiles(t); err != nil {
+			return err
+		}
+	}
 	if errs.Is(err, errs.NotFound) {
 		if err = b.create(ctx, t, progress); err != nil {
 			return err
@@ -87,16 +92,19 @@ func (b *Backend) create(ctx context.Context, t compute.Task, progress func(comp
 	}
 }
 
-// launch starts a created container. Its files are written first, again if need be: who made it may have been killed
-// before that.
+// launch starts a created container. A network that went away since it was made is made again.
 func (b *Backend) launch(ctx context.Context, t compute.Task, user string, progress func(compute.Event)) error {
-	if err := b.ensureNetworks(ctx, t); err != nil {
+	if err := b.giveFiles(ctx, t, user); err != nil {
 		return err
 	}
-	if err := b.putFiles(ctx, t, user); err != nil {
-		return err
+	_, err := b.engine.ContainerStart(ctx, b.name(t.ID), client.ContainerStartOptions{})
+	if errdefs.IsNotFound(err) {
+		if err := b.ensureNetworks(ctx, t); err != nil {
+			return err
+		}
+		_, err = b.engine.ContainerStart(ctx, b.name(t.ID), client.ContainerStartOptions{})
 	}
-	if _, err := b.engine.ContainerStart(ctx, b.name(t.ID), client.ContainerStartOptions{}); err != nil {
+	if err != nil {
 		return b.fail(ctx, err, errs.Invalid, "task %s", t.ID)
 	}
 	progress(compute.Event{Phase: "started", At: time.Now().UTC()})
@@ -146,7 +154,7 @@ func (b *Backend) Remove(ctx context.Context, id compute.TaskID) error {
 	c, err := b.inspect(ctx, id)
 	if errs.Is(err, errs.NotFound) {
 		b.forget(id)
-		return nil
+		return b.dropFiles(id)
 	}
 	if err != nil {
 		return err
@@ -166,7 +174,7 @@ func (b *Backend) Remove(ctx context.Context, id compute.TaskID) error {
 	}
 	b.forget(id)
 	b.dropGroup(ctx, c.Config.Labels[labelGroup])
-	return nil
+	return b.dropFiles(id)
 }
 
 // pause waits, unless ctx ends.
