@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -22,9 +23,10 @@ import (
 // iss = ACCOUNT.USER.SHA256:<fingerprint>, sub = ACCOUNT.USER.
 // https://docs.snowflake.com/en/user-guide/key-pair-auth and snowflake-connector-python (auth/keypair.py).
 //
-// Errors: Unauthenticated with number 390144, one text for every reason.
+// Errors: Unauthenticated with number 390144, one text for every reason; what the catalog returns.
 func (s *Service) KeyPair(ctx context.Context, token errs.Secret) (Identity, error) {
 	var user *catalog.Object
+	var failed error // of the catalog, which says nothing about the token
 	parser := jwt.NewParser(jwt.WithValidMethods([]string{"RS256", "ES256", "ES384", "ES512"}), jwt.WithExpirationRequired(),
 		jwt.WithLeeway(time.Minute), jwt.WithTimeFunc(s.now))
 	_, err := parser.Parse(strings.TrimSpace(token.Reveal()), func(t *jwt.Token) (any, error) {
@@ -40,6 +42,9 @@ func (s *Service) KeyPair(ctx context.Context, token errs.Secret) (Identity, err
 			user, err = findUser(tx, name)
 			return err
 		}); err != nil {
+			if !errs.Is(err, errs.NotFound) {
+				failed = err
+			}
 			return nil, err
 		}
 		issuer, err := t.Claims.GetIssuer()
@@ -48,8 +53,12 @@ func (s *Service) KeyPair(ctx context.Context, token errs.Secret) (Identity, err
 		}
 		return matchingKey(user.Spec.(*catalog.UserSpec), strings.TrimPrefix(issuer, subject+"."))
 	})
+	if failed != nil {
+		return Identity{}, failed
+	}
 	if err != nil || user == nil || user.Spec.(*catalog.UserSpec).Disabled {
-		return Identity{}, errs.Wrap(err, errs.Unauthenticated, "JWT token is invalid. [%s]", uuid.NewString()).Numbered(390144, "28000")
+		// The cause is for the log only: its message would tell which users exist.
+		return Identity{}, errs.Wrap(fmt.Errorf("%v", err), errs.Unauthenticated, "JWT token is invalid. [%s]", uuid.NewString()).Numbered(390144, "28000")
 	}
 	return Identity{User: user.Name.Object}, nil
 }

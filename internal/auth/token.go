@@ -97,7 +97,10 @@ func (s *Service) Token(ctx context.Context, text errs.Secret) (Identity, error)
 		id.User, id.Role = session.User, session.Role
 		return nil
 	})
-	return id, err
+	if err != nil {
+		return Identity{}, err
+	}
+	return id, nil
 }
 
 // IssueRegistryToken hands out a token that opens the registry for the time, and tells when it ends.
