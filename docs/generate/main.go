@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command generate writes the parts of the documentation that the code knows better than any author: docs/sql-reference.md from
-// the synopses of the parser, and the table of settings in docs/operations.md from the list in cmd/firnd/config.go.
+// the synopses of the parser, the table of settings in docs/operations.md from the list in cmd/firnd/config.go, and the usage in
+// docs/validate.md from the program's own help.
 //
 // `go generate ./...` runs it in this directory; its test fails when what it would write is not what is there. The notes beside
 // it are written by hand, one file for each family of statements.
@@ -34,5 +35,5 @@ type page struct {
 }
 
 func pages() []page {
-	return []page{{"../sql-reference.md", sqlReference}, {"../operations.md", operations}}
+	return []page{{"../sql-reference.md", sqlReference}, {"../operations.md", operations}, {"../validate.md", validate}}
 }

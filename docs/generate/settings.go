@@ -7,7 +7,6 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"os"
 	"strconv"
 	"strings"
 )
@@ -21,15 +20,6 @@ const (
 
 // operations gives docs/operations.md with the table of settings as it is now.
 func operations() (string, error) {
-	text, err := os.ReadFile(operationsFile)
-	if err != nil {
-		return "", err
-	}
-	head, rest, ok := strings.Cut(string(text), settingsBegin)
-	_, tail, closed := strings.Cut(rest, settingsEnd)
-	if !ok || !closed {
-		return "", fmt.Errorf("the lines around the table of settings are gone")
-	}
 	rows, err := settings()
 	if err != nil {
 		return "", err
@@ -44,7 +34,7 @@ func operations() (string, error) {
 		env := "FIRND_" + strings.ToUpper(strings.ReplaceAll(key, "-", "_"))
 		fmt.Fprintf(&b, "| `--%s` | `%s` | %s | %s |\n", key, env, fallback, help)
 	}
-	return head + settingsBegin + b.String() + settingsEnd + tail, nil
+	return between(operationsFile, settingsBegin, b.String(), settingsEnd)
 }
 
 // settings reads the list named settings in the configuration of firnd: key, default and help of each.

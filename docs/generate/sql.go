@@ -83,14 +83,19 @@ func noteFile(family string) string { return "notes/" + slug(family) + ".txt" }
 
 func slug(family string) string { return strings.ReplaceAll(strings.ToLower(family), " ", "-") }
 
-// wrap breaks a long synopsis at blanks.
+// wrap breaks a long synopsis at blanks, and keeps an opening bracket with what follows it.
 func wrap(syntax string) string {
 	const width = 110
 	var b strings.Builder
-	line := 0
-	for i, word := range strings.Split(syntax, " ") {
+	line, opened := 0, ""
+	for word := range strings.SplitSeq(syntax, " ") {
+		word = opened + word
+		if opened = ""; strings.HasSuffix(word, "[") || strings.HasSuffix(word, "{") || word == "(" {
+			opened = word + " "
+			continue
+		}
 		switch {
-		case i == 0:
+		case line == 0:
 		case line+1+len(word) > width:
 			b.WriteString("\n    ")
 			line = 4
@@ -101,5 +106,5 @@ func wrap(syntax string) string {
 		b.WriteString(word)
 		line += len(word)
 	}
-	return b.String()
+	return b.String() + strings.TrimSuffix(opened, " ")
 }
