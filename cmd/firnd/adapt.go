@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -51,10 +52,29 @@ func registryIdentity(id auth.Identity) registry.Identity {
 // accepted; at that moment the digest was fixed.
 const serverPulls = catalog.AccountID
 
-// pull gives the scheduler a login that reads every image.
-func (i identities) pull(ctx context.Context) (compute.Login, error) {
-	token, _, err := i.auth.IssueRegistryToken(ctx, auth.Identity{JobID: serverPulls}, time.Hour)
-	return compute.Login{User: registry.TokenUser, Password: token}, err
+// pulls gives the scheduler a login that reads every image. It keeps one for a while, so that a start costs no write.
+type pulls struct {
+	auth *auth.Service
+	now  func() time.Time
+
+	mu    sync.Mutex
+	login compute.Login
+	until time.Time
+}
+
+func (p *pulls) get(ctx context.Context) (compute.Login, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.now().Before(p.until) {
+		return p.login, nil
+	}
+	token, expires, err := p.auth.IssueRegistryToken(ctx, auth.Identity{JobID: serverPulls}, 2*time.Hour)
+	if err != nil {
+		return compute.Login{}, err
+	}
+	// A pull may take long: what is handed out is good for another hour at least.
+	p.login, p.until = compute.Login{User: registry.TokenUser, Password: token}, expires.Add(-time.Hour)
+	return p.login, nil
 }
 
 // rights lets the registry ask rbac what an identity may do. Without a role of its own it has all roles of its user.

@@ -200,7 +200,7 @@ func (s *server) makeRooms(ctx context.Context) error {
 func (s *server) makeScheduler(ctx context.Context) error {
 	o := scheduler.Options{
 		Catalog: s.store, Blobs: s.blobs, Stage: s.stages, Backend: none.Backend{}, Tokens: s.auth, Account: s.config.Account,
-		Pull:   scheduler.PullInfo{Registry: s.engineHost, Login: identities{s.auth}.pull},
+		Pull:   scheduler.PullInfo{Registry: s.engineHost, Login: (&pulls{auth: s.auth, now: time.Now}).get},
 		Worker: s.worker, WorkDir: filepath.Join(s.config.DataDir, "jobs"), Now: time.Now, Log: s.log,
 	}
 	if s.config.Compute == "none" {
