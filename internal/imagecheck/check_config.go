@@ -124,6 +124,9 @@ func (c *checker) checkUser() CheckResult {
 	if c.account.problem != "" {
 		return found(Fail, "USER root, or RUN useradd before the USER line", "%s: the container does not start", c.account.problem)
 	}
+	if r, broken := c.checkRoot(); broken {
+		return r
+	}
 	if c.config.Config.User == "" {
 		return pass("USER is not set: root")
 	}

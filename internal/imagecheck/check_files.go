@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"fmt"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -18,6 +19,8 @@ func (c *checker) checkEntrypoint() CheckResult {
 	line := fmt.Sprintf("ENTRYPOINT [%q]", want)
 	have := []string(c.config.Config.Entrypoint)
 	switch {
+	case want == "":
+		return skip("policy %s names no entrypoint", c.opts.Policy.Name)
 	case len(have) == 0:
 		return found(Fail, line, "ENTRYPOINT is not set, want %s", want)
 	case have[0] != want:
@@ -69,6 +72,9 @@ func (c *checker) checkSetuid() CheckResult {
 		owned := c.ownedByDebian(nodes)
 		nodes = slices.DeleteFunc(nodes, func(n layer.Node) bool { return owned["/"+n.Path] })
 	}
+	nodes = slices.DeleteFunc(nodes, func(n layer.Node) bool {
+		return slices.ContainsFunc(c.setuidAllowed, func(re *regexp.Regexp) bool { return re.MatchString("/" + n.Path) })
+	})
 	if len(nodes) == 0 {
 		return pass("no set-uid or set-gid program was added")
 	}

@@ -5,6 +5,8 @@ package imagecheck
 import (
 	"errors"
 	"fmt"
+	"regexp"
+	"slices"
 
 	"firn.dev/firn/internal/errs"
 	"firn.dev/firn/internal/imagecheck/layer"
@@ -18,12 +20,17 @@ type checker struct {
 	opts      Options
 	required  []pep508.Requirement
 	forbidden []pep508.Requirement
-	config    imageConfig
-	base      *Base // set when all its layers lead the image
-	tree      *layer.Tree
-	account   account
-	envs      []*python.Environment
-	report    *Report
+	// forbiddenFiles and setuidAllowed are the globs of the policy.
+	forbiddenFiles []*regexp.Regexp
+	setuidAllowed  []*regexp.Regexp
+	config         imageConfig
+	base           *Base // set when all its layers lead the image
+	tree           *layer.Tree
+	account        account
+	gpu            gpuFacts
+	envs           []*python.Environment
+	found          *vulnerabilities // nil when no scan was asked for
+	report         *Report
 }
 
 func newChecker(opts Options) (*checker, error) {
@@ -34,6 +41,7 @@ func newChecker(opts Options) (*checker, error) {
 			Ref: opts.Ref, Source: opts.Source, WorkDir: "/", Entrypoint: []string{}, Cmd: []string{}, Labels: map[string]string{}, Layers: []LayerInfo{},
 		},
 	}}
+	c.opts.Bases = slices.Concat(opts.Bases, opts.Policy.Bases)
 	var err error
 	if c.required, err = parseAll(opts.Policy.Required); err != nil {
 		return nil, errs.Wrap(err, errs.Invalid, "policy %s: required packages", opts.Policy.Name)
@@ -41,7 +49,24 @@ func newChecker(opts Options) (*checker, error) {
 	if c.forbidden, err = parseAll(opts.Policy.Forbidden); err != nil {
 		return nil, errs.Wrap(err, errs.Invalid, "policy %s: forbidden packages", opts.Policy.Name)
 	}
+	if c.forbiddenFiles, err = globs(opts.Policy.ForbiddenFiles); err == nil {
+		c.setuidAllowed, err = globs(opts.Policy.SetuidAllowed)
+	}
+	if err != nil {
+		return nil, errs.Wrap(err, errs.Invalid, "policy %s: files", opts.Policy.Name)
+	}
 	return c, nil
+}
+
+func globs(patterns []string) ([]*regexp.Regexp, error) {
+	list := make([]*regexp.Regexp, len(patterns))
+	for i, pattern := range patterns {
+		var err error
+		if list[i], err = glob(pattern); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
 }
 
 func parseAll(texts []string) ([]pep508.Requirement, error) {
@@ -53,7 +78,7 @@ func parseAll(texts []string) ([]pep508.Requirement, error) {
 		}
 		list = append(list, r)
 	}
-	return list, nil
+	return joinRequirements(list), nil
 }
 
 // The ids of checks that are not made from a policy's names.
@@ -68,6 +93,9 @@ const (
 	idEnvironment = "python_environment"
 	idHealth      = "dependency_health"
 	idStrict      = "dependency_strict"
+	idSize        = "size"
+	idFiles       = "files"
+	idLicences    = "licences"
 	idSetuid      = "setuid"
 	idSecrets     = "secrets"
 	idCVE         = "vulnerability_scan"
@@ -99,9 +127,9 @@ func (c *checker) steps() []step {
 	for _, rule := range c.opts.Policy.Scripts {
 		list = append(list, step{"script_" + rule.Name, func() CheckResult { return c.checkScript(rule) }})
 	}
-	return append(list, step{idSetuid, c.checkSetuid}, step{idSecrets, c.checkSecrets}, step{idCVE, func() CheckResult {
-		return skip("no vulnerability scan was asked for")
-	}})
+	list = append(list, c.gpuSteps()...)
+	list = append(list, c.policySteps()...)
+	return append(list, step{idSetuid, c.checkSetuid}, step{idSecrets, c.checkSecrets}, step{idCVE, c.checkVulnerabilities})
 }
 
 // judge runs every check, also after one has failed.
@@ -114,7 +142,7 @@ func (c *checker) judge() {
 			c.add(s.id, skip("the image is for another platform"))
 			continue
 		}
-		c.add(s.id, s.run())
+		c.add(s.id, c.answer(s))
 		wrong = s.id == idPlatform && c.tree == nil
 	}
 	if c.envs != nil {
@@ -122,10 +150,18 @@ func (c *checker) judge() {
 	}
 }
 
+// answer runs a check, unless the policy switches it off.
+func (c *checker) answer(s step) CheckResult {
+	if level, ok := c.opts.Policy.level(s.id); ok && level == Skip {
+		return skip("policy %s switches this check off", c.opts.Policy.Name)
+	}
+	return s.run()
+}
+
 // add books a result, at the level that the policy gives to the check.
 func (c *checker) add(id string, r CheckResult) {
 	r.ID = id
-	if level, ok := c.opts.Policy.Levels[id]; ok && (r.Status == Fail || r.Status == Warn || level == Skip) {
+	if level, ok := c.opts.Policy.level(id); ok && (r.Status == Fail || r.Status == Warn) {
 		r.Status = level
 	}
 	c.report.Checks = append(c.report.Checks, r)

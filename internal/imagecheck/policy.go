@@ -6,6 +6,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"maps"
+	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,7 +26,16 @@ type Policy struct {
 	Forbidden  []string          `json:"forbidden"` // PEP 508
 	Scripts    []ScriptRule      `json:"scripts"`
 	Ignore     []IgnoreRule      `json:"ignore"`
-	Levels     map[string]Status `json:"levels,omitempty"` // check id -> the status that a fail or warn of it becomes
+	Levels     map[string]Status `json:"levels,omitempty"` // check id or glob of ids -> the status that a fail or warn of it becomes; Skip: it is not run
+
+	// What only policy files ask for; the zero values ask for nothing.
+	Labels         []EnvRule    `json:"labels,omitempty"`
+	Root           RootRule     `json:"root,omitempty"`
+	MaxSize        int64        `json:"max_size,omitempty"`        // unpacked bytes of all layers; 0: any
+	ForbiddenFiles []string     `json:"forbidden_files,omitempty"` // globs, see glob
+	SetuidAllowed  []string     `json:"setuid_allowed,omitempty"`  // globs
+	Licences       LicenceRules `json:"licences,omitzero"`
+	Bases          []Base       `json:"bases,omitempty"` // approved bases, besides those of Options
 
 	Vulnerabilities VulnRules `json:"vulnerabilities,omitzero"`
 }
@@ -40,7 +52,42 @@ type VulnIgnore struct {
 	Expires time.Time `json:"expires,omitzero"` // midnight (UTC) at the start of the last day on which it holds; zero: for ever
 }
 
-// EnvRule is one wanted environment variable. Value nil accepts any.
+// RootRule says whether the container may, or must, run as root.
+type RootRule string
+
+// The rules on root. "" accepts any user.
+const (
+	RootForbidden RootRule = "forbidden"
+	RootRequired  RootRule = "required"
+)
+
+// LicenceRules judge what the packages of the primary environment are licensed under, by SPDX ids or globs of them. An empty Allow
+// allows all that Deny does not name.
+type LicenceRules struct {
+	Allow   []string `json:"allow"`
+	Deny    []string `json:"deny"`
+	Ignore  []string `json:"ignore"`  // packages that are not judged
+	Unknown Status   `json:"unknown"` // what a package without a readable licence is: Pass, Warn or Fail
+}
+
+// asked tells whether there is anything to judge.
+func (l LicenceRules) asked() bool { return len(l.Allow)+len(l.Deny) > 0 || l.Unknown == Fail }
+
+// level gives the status that the policy sets for a check: by its id, else by the longest glob that fits it.
+func (p Policy) level(id string) (Status, bool) {
+	if level, ok := p.Levels[id]; ok {
+		return level, true
+	}
+	best := ""
+	for _, pattern := range slices.Sorted(maps.Keys(p.Levels)) {
+		if ok, err := path.Match(pattern, id); err == nil && ok && len(pattern) > len(best) {
+			best = pattern
+		}
+	}
+	return p.Levels[best], best != ""
+}
+
+// EnvRule is one wanted environment variable, or label. Value nil accepts any.
 type EnvRule struct {
 	Name  string  `json:"name"`
 	Value *string `json:"value"`
@@ -53,7 +100,7 @@ type ScriptRule struct {
 }
 
 // IgnoreRule excuses dependency problems of a package: those where the package or the dependency has exactly that name, or, with
-// Substring, those whose line of pip check contains the text.
+// Substring, those whose line of pip check contains the text in any case.
 type IgnoreRule struct {
 	Package   string `json:"package"`
 	Substring bool   `json:"substring"`
@@ -107,7 +154,7 @@ func (p Policy) ignore(pkg, dependency, line string) string {
 	for _, rule := range p.Ignore {
 		name := rule.Package
 		switch {
-		case rule.Substring && line != "" && strings.Contains(line, name),
+		case rule.Substring && line != "" && strings.Contains(strings.ToLower(line), strings.ToLower(name)),
 			!rule.Substring && (pkg == name || dependency == name),
 			rule.Substring && line == "" && (strings.Contains(pkg, name) || strings.Contains(dependency, name)):
 			return name

@@ -24,7 +24,7 @@ func (c *checker) read(ctx context.Context, img Image) error {
 	if err := c.readConfig(img); err != nil {
 		return err
 	}
-	if c.wrongPlatform() {
+	if level, set := c.opts.Policy.level(idPlatform); c.wrongPlatform() && (!set || level == Fail) {
 		return nil
 	}
 	scans, err := c.readLayers(ctx, img)
@@ -39,6 +39,7 @@ func (c *checker) read(ctx context.Context, img Image) error {
 		Env: c.config.env(), Path: c.config.searchPath(), Home: c.account.home, Ignore: c.opts.Policy.ignore,
 		Required: canonicalNames(c.required), LayerOf: c.layerOf,
 	})
+	c.gpu = c.findGPU()
 	return nil
 }
 

@@ -3,6 +3,7 @@
 package layer
 
 import (
+	"bufio"
 	"bytes"
 	"io"
 	"path"
@@ -18,7 +19,8 @@ const (
 	keepHead             // first bytes of an executable: how the kernel would start it
 	keepHeader           // up to the first blank line: python metadata
 	keepAll
-	keepKey // nothing but the fact that it is a private key
+	keepLibraries // of a RECORD: the names of shared libraries
+	keepKey       // nothing but the fact that it is a private key
 )
 
 // keepOf decides by name and mode alone, because the body has not been read yet.
@@ -29,6 +31,8 @@ func keepOf(e *Entry) keepKind {
 		return keepNothing
 	case base == "METADATA" || base == "PKG-INFO" || strings.HasSuffix(base, ".egg-info") || strings.HasSuffix(base, ".dist-info"):
 		return keepHeader
+	case base == "RECORD" && strings.HasSuffix(dir, ".dist-info/"):
+		return keepLibraries
 	case keepWhole(dir, base):
 		return keepAll
 	case (strings.HasSuffix(base, ".pem") || strings.HasSuffix(base, ".key")) && e.Size <= pemMax:
@@ -49,6 +53,8 @@ func keepWhole(dir, base string) bool {
 		return dir == "etc/" || dir == "usr/lib/"
 	case "status":
 		return dir == "var/lib/dpkg/"
+	case "version.py":
+		return strings.HasSuffix(dir, "-packages/torch/")
 	case "patchlevel.h":
 		return strings.Contains(dir, "include/python")
 	}
@@ -74,6 +80,8 @@ func keepBody(e *Entry, r io.Reader) error {
 		return keepText(e, r, headerMax, true)
 	case keepAll:
 		return keepText(e, r, bodyMax, false)
+	case keepLibraries:
+		return keepLibraryNames(e, r)
 	case keepKey:
 		body, err := io.ReadAll(io.LimitReader(r, pemMax))
 		if bytes.Contains(body, []byte("PRIVATE KEY-----")) {
@@ -117,6 +125,27 @@ func keepText(e *Entry, r io.Reader, limit int64, headerOnly bool) error {
 	}
 	e.Body = bytes.Clone(body)
 	return nil
+}
+
+// keepLibraryNames keeps of a RECORD the paths of shared libraries, one per line: which distribution says that it owns them.
+func keepLibraryNames(e *Entry, r io.Reader) error {
+	e.Flag |= HasBody
+	var names []byte
+	lines := bufio.NewReader(io.LimitReader(r, recordMax))
+	for {
+		line, err := lines.ReadSlice('\n')
+		name, _, _ := bytes.Cut(line, []byte(","))
+		if base := name[bytes.LastIndexByte(name, '/')+1:]; bytes.HasSuffix(base, []byte(".so")) || bytes.Contains(base, []byte(".so.")) {
+			names = append(append(names, name...), '\n')
+		}
+		switch {
+		case err == io.EOF:
+			e.Body = bytes.Clone(names)
+			return nil
+		case err != nil && err != bufio.ErrBufferFull:
+			return err
+		}
+	}
 }
 
 // header gives everything before the first blank line, line end included.

@@ -81,6 +81,7 @@ const (
 	ratioMax    = 200      // beyond ratioFloor, unpacked bytes per stored byte
 	headerMax   = 8 << 20  // kept bytes of a metadata header
 	bodyMax     = 16 << 20 // kept bytes of any other file
+	recordMax   = 64 << 20 // read bytes of a RECORD
 	pemMax      = 64 << 10 // a key file larger than this is none
 	headMax     = 256      // the kernel reads this much of a "#!" line
 	zstdWindow  = 64 << 20 // bytes of history a zstd frame may ask for

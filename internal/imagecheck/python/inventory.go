@@ -35,7 +35,8 @@ type dist struct {
 	extras      []string
 	tags        []string
 	wheel       bool
-	name        string // canonical, from the metadata
+	libraries   []string // shared libraries that its RECORD lists, absolute
+	name        string   // canonical, from the metadata
 	version     pep440.Version
 	pkg         Package
 }
@@ -163,6 +164,11 @@ func (f *finder) load(dir, entry, at, kind string) *dist {
 		d.notUTF8, d.tooLong = n.Has(layer.NotUTF8), n.Has(layer.TooLong)
 		d.bom = bytes.HasPrefix(n.Body, []byte("\xef\xbb\xbf"))
 		d.meta = parseHeader(n.Body, false)
+	}
+	if body, ok := f.tree.Body(path.Join(at, "RECORD")); ok {
+		for name := range strings.FieldsSeq(string(body)) {
+			d.libraries = append(d.libraries, path.Join(dir, name))
+		}
 	}
 	d.requires = d.meta.all("Requires-Dist")
 	if body, ok := f.tree.Body(path.Join(at, "requires.txt")); ok && kind != "dist-info" {

@@ -21,13 +21,7 @@ func (e *Environment) explain(problems []finding, required []string) {
 		if p.Requirement == nil || e.byName[p.Package] == nil {
 			continue
 		}
-		chain := []Hop{{Package: p.Package, Version: e.byName[p.Package].pkg.Version, Requires: *p.Requirement}}
-		for at := p.Package; parent[at].from != "" && len(chain) < maxHops; at = parent[at].from {
-			up := parent[at]
-			chain = append(chain, Hop{Package: up.from, Version: e.byName[up.from].pkg.Version, Requires: up.requires})
-		}
-		slices.Reverse(chain)
-		p.Why = chain
+		p.Why = e.chainTo(p.Package, *p.Requirement, parent)
 	}
 }
 

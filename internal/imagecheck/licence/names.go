@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package licence
+
+// byClassifier maps the last part of a trove classifier to an SPDX id. Classifiers that leave the version or the variant open are
+// mapped to the least that they promise; "OSI Approved" alone says nothing.
+var byClassifier = map[string]string{
+	"MIT License":                                             "MIT",
+	"MIT No Attribution License (MIT-0)":                      "MIT-0",
+	"BSD License":                                             "BSD-3-Clause",
+	"Apache Software License":                                 "Apache-2.0",
+	"Python Software Foundation License":                      "PSF-2.0",
+	"ISC License (ISCL)":                                      "ISC",
+	"Mozilla Public License 1.1 (MPL 1.1)":                    "MPL-1.1",
+	"Mozilla Public License 2.0 (MPL 2.0)":                    "MPL-2.0",
+	"The Unlicense (Unlicense)":                               "Unlicense",
+	"Zope Public License":                                     "ZPL-2.1",
+	"zlib/libpng License":                                     "Zlib",
+	"Boost Software License 1.0 (BSL-1.0)":                    "BSL-1.0",
+	"Universal Permissive License (UPL)":                      "UPL-1.0",
+	"Academic Free License (AFL)":                             "AFL-3.0",
+	"Artistic License":                                        "Artistic-2.0",
+	"Historical Permission Notice and Disclaimer (HPND)":      "HPND",
+	"University of Illinois/NCSA Open Source License":         "NCSA",
+	"Eclipse Public License 1.0 (EPL-1.0)":                    "EPL-1.0",
+	"Eclipse Public License 2.0 (EPL-2.0)":                    "EPL-2.0",
+	"European Union Public Licence 1.2 (EUPL 1.2)":            "EUPL-1.2",
+	"CC0 1.0 Universal (CC0 1.0) Public Domain Dedication":    "CC0-1.0",
+	"GNU General Public License (GPL)":                        "GPL-2.0-or-later",
+	"GNU General Public License v2 (GPLv2)":                   "GPL-2.0-only",
+	"GNU General Public License v2 or later (GPLv2+)":         "GPL-2.0-or-later",
+	"GNU General Public License v3 (GPLv3)":                   "GPL-3.0-only",
+	"GNU General Public License v3 or later (GPLv3+)":         "GPL-3.0-or-later",
+	"GNU Affero General Public License v3":                    "AGPL-3.0-only",
+	"GNU Affero General Public License v3 or later (AGPLv3+)": "AGPL-3.0-or-later",
+	"GNU Lesser General Public License v2 (LGPLv2)":           "LGPL-2.0-only",
+	"GNU Lesser General Public License v2 or later (LGPLv2+)": "LGPL-2.0-or-later",
+	"GNU Lesser General Public License v3 (LGPLv3)":           "LGPL-3.0-only",
+	"GNU Lesser General Public License v3 or later (LGPLv3+)": "LGPL-3.0-or-later",
+	"GNU Library or Lesser General Public License (LGPL)":     "LGPL-2.0-or-later",
+	"Other/Proprietary License":                               "LicenseRef-Proprietary",
+}
+
+// byAlias maps what people write into the License field, in lower case, to an SPDX id.
+var byAlias = map[string]string{
+	"mit license": "MIT", "the mit license": "MIT", "mit licence": "MIT", "the mit license (mit)": "MIT", "expat": "MIT", "expat license": "MIT",
+	"apache": "Apache-2.0", "apache 2": "Apache-2.0", "apache 2.0": "Apache-2.0", "apache2": "Apache-2.0", "apache-2": "Apache-2.0",
+	"apache license": "Apache-2.0", "apache license 2.0": "Apache-2.0", "apache license, version 2.0": "Apache-2.0",
+	"apache license version 2.0": "Apache-2.0", "apache 2.0 license": "Apache-2.0", "apache software license": "Apache-2.0",
+	"apache software license 2.0": "Apache-2.0", "the apache license, version 2.0": "Apache-2.0", "apache-2.0 license": "Apache-2.0",
+	"bsd": "BSD-3-Clause", "bsd license": "BSD-3-Clause", "new bsd": "BSD-3-Clause", "new bsd license": "BSD-3-Clause", "modified bsd": "BSD-3-Clause",
+	"bsd 3-clause": "BSD-3-Clause", "bsd 3-clause license": "BSD-3-Clause", "3-clause bsd": "BSD-3-Clause", "3-clause bsd license": "BSD-3-Clause",
+	"bsd-3": "BSD-3-Clause", "bsd (3-clause)": "BSD-3-Clause", "modified bsd license": "BSD-3-Clause", "simplified bsd": "BSD-2-Clause",
+	"bsd 2-clause": "BSD-2-Clause", "2-clause bsd": "BSD-2-Clause", "bsd 2-clause license": "BSD-2-Clause", "simplified bsd license": "BSD-2-Clause",
+	"psf": "PSF-2.0", "psfl": "PSF-2.0", "psf license": "PSF-2.0", "python software foundation license": "PSF-2.0", "psf-2.0": "PSF-2.0",
+	"isc license": "ISC", "isc license (iscl)": "ISC", "iscl": "ISC",
+	"mpl": "MPL-2.0", "mpl 2.0": "MPL-2.0", "mpl2": "MPL-2.0", "mozilla public license 2.0": "MPL-2.0", "mozilla public license 2.0 (mpl 2.0)": "MPL-2.0",
+	"gpl": "GPL-2.0-or-later", "gpl2": "GPL-2.0-only", "gplv2": "GPL-2.0-only", "gpl v2": "GPL-2.0-only", "gplv2+": "GPL-2.0-or-later",
+	"gpl3": "GPL-3.0-only", "gplv3": "GPL-3.0-only", "gpl v3": "GPL-3.0-only", "gpl-3": "GPL-3.0-only", "gplv3+": "GPL-3.0-or-later", "gnu gpl": "GPL-2.0-or-later",
+	"lgpl": "LGPL-2.0-or-later", "lgplv2+": "LGPL-2.0-or-later", "lgplv2.1+": "LGPL-2.1-or-later", "lgplv3": "LGPL-3.0-only", "lgplv3+": "LGPL-3.0-or-later",
+	"lgpl with exceptions": "LGPL-3.0-or-later", "agpl": "AGPL-3.0-or-later", "agplv3": "AGPL-3.0-only", "agplv3+": "AGPL-3.0-or-later",
+	"unlicense": "Unlicense", "the unlicense": "Unlicense", "public domain": "LicenseRef-Public-Domain", "zpl 2.1": "ZPL-2.1", "zlib license": "Zlib",
+	"cc0": "CC0-1.0", "boost software license": "BSL-1.0", "hpnd": "HPND", "proprietary": "LicenseRef-Proprietary",
+	"nvidia proprietary software": "LicenseRef-NVIDIA-Proprietary", "dual license": "", "mit or apache-2.0": "MIT OR Apache-2.0", "mit/apache-2.0": "MIT OR Apache-2.0",
+}
