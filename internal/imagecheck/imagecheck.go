@@ -72,6 +72,8 @@ type Options struct {
 	// ConfigDigest is for sources that rebuild the configuration: its real digest, "" when unknown. nil: computed.
 	ConfigDigest *string
 
+	Vulnerabilities *VulnerabilityScan // nil: no scan
+
 	Layers   LayerSource      // nil: layers are read through the image
 	Version  string           // of Firn, for the report
 	Now      func() time.Time // clock; nil leaves timing at 0
@@ -89,7 +91,8 @@ type Progress struct {
 // Check reads img and judges it. A bad image is no error: the report says so in Result, Checks and Error. Several checks may run at
 // once, also with one Cache.
 //
-// Errors: Canceled when ctx ends, Invalid for an unusable policy.
+// Errors: Canceled when ctx ends, Invalid for an unusable policy, Corrupt or Unavailable for a vulnerability database that cannot be
+// read.
 func Check(ctx context.Context, img Image, opts Options) (*Report, error) {
 	start := clock(opts)
 	if opts.Platform == "" {
@@ -106,6 +109,9 @@ func Check(ctx context.Context, img Image, opts Options) (*Report, error) {
 	if err != nil {
 		c.unreadable(err)
 	} else {
+		if err := c.scanVulnerabilities(ctx); err != nil {
+			return nil, err
+		}
 		c.judge()
 	}
 	c.report.finish()
