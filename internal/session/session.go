@@ -135,7 +135,7 @@ func (m *Manager) chooseRole(tx catalog.Tx, s *catalog.Session, l Login, spec *c
 }
 
 // place sets database, schema and warehouse to what was asked for, as far as the role may know of it.
-func (m *Manager) place(tx catalog.Tx, s *catalog.Session, l Login) error {
+func (m *Manager) place(tx catalog.Tx, s *catalog.Session, l Login) (err error) {
 	refuse := func(kind string) error {
 		if !l.Validate {
 			return nil
@@ -143,6 +143,11 @@ func (m *Manager) place(tx catalog.Tx, s *catalog.Session, l Login) error {
 		return errs.New(errs.Unauthenticated, "The requested %s does not exist or not authorized.", kind).Numbered(390201, "08004")
 	}
 	guard := rbac.New(tx, rbac.OfSession(s))
+	defer func() {
+		if failed := guard.Err(); failed != nil {
+			err = failed // of the catalog: what is visible is not known
+		}
+	}()
 	visible := func(kind catalog.Kind, name catalog.Name) bool {
 		o, err := tx.Object(kind, name)
 		return err == nil && guard.Visible(o)
