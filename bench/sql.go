@@ -99,7 +99,7 @@ func bareHTTP(ctx context.Context) (float64, error) {
 		_, _ = w.Write(body)
 	})}
 	go func() { _ = srv.Serve(l) }()
-	defer srv.Close()
+	defer func() { _ = srv.Close() }() // it has nothing to lose
 	hc := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: sessions}}
 	question, err := json.Marshal(map[string]any{"sqlText": "SELECT 1", "asyncExec": false, "bindings": map[string]any{}})
 	if err != nil {
@@ -179,7 +179,7 @@ func durableCommits(ctx context.Context, path string) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer store.Close()
+	defer func() { _ = store.Close() }() // every commit was durable
 	return parallel(ctx, sessions, 3*time.Second, func(int) error {
 		return store.Update(ctx, func(tx catalog.Tx) error {
 			return tx.AddEvent(catalog.Event{User: "ADMIN", Action: "create", Object: "BENCH.S.JOB", Allowed: true})
@@ -231,7 +231,7 @@ func seedEnvironments(ctx context.Context, path string, count int) (float64, err
 	if err != nil {
 		return 0, err
 	}
-	defer store.Close()
+	defer func() { _ = store.Close() }() // every commit was durable
 	err = store.Update(ctx, func(tx catalog.Tx) error {
 		for i := range count {
 			err := tx.CreateObject(&catalog.Object{

@@ -11,11 +11,7 @@ import (
 	"time"
 
 	"firn.dev/firn/internal/blob/blobtest"
-	"firn.dev/firn/internal/registry"
 )
-
-// withoutFiles is a store that gives streams, not files, as a bucket does.
-type withoutFiles struct{ registry.Store }
 
 // TestRanges pulls parts of a small and a large blob, from files and from streams.
 func TestRanges(t *testing.T) {

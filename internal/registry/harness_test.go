@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/rand"
 	"log/slog"
-	"maps"
 	"net/http/httptest"
 	"path/filepath"
 	"slices"
@@ -168,9 +167,6 @@ func (d *door) events(t *testing.T) []catalog.Event {
 	slices.Reverse(all)
 	return all
 }
-
-// users lists the users, sorted.
-func (p *people) users() []string { return slices.Sorted(maps.Keys(p.rights)) }
 
 // identity is what a user's login gives.
 func identity(user string) registry.Identity { return registry.Identity{User: user} }

@@ -5,8 +5,7 @@ package scheduler_test
 import (
 	"context"
 	"crypto/rand"
-	"io"
-	"log"
+	"log/slog"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -46,11 +45,11 @@ func TestMain(m *testing.M) {
 func serve(home, install, registry string) {
 	w, err := openWorld(context.Background(), home, install)
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	gateway, err := w.backend.Gateway(context.Background())
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	scheduler.New(scheduler.Options{
 		Catalog: w.catalog, Blobs: w.blobs, Stage: w.stage, Backend: w.backend, Tokens: &tokens{valid: map[catalog.ID]int{}},
@@ -99,7 +98,7 @@ type installation struct {
 
 func newInstallation(t *testing.T) *installation {
 	t.Helper()
-	s := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+	s := httptest.NewServer(registry.New(registry.Logger(slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug))))
 	t.Cleanup(s.Close)
 	in := &installation{
 		t: t, home: t.TempDir(), install: "s" + strings.ToLower(rand.Text()[:10]), registry: strings.TrimPrefix(s.URL, "http://"),

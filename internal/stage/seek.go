@@ -61,7 +61,9 @@ func (s *seeker) Seek(offset int64, whence int) (int64, error) {
 		return s.at, errs.New(errs.Invalid, "seek before the beginning of %s", s.file.Path)
 	}
 	if offset != s.at {
-		s.Close()
+		if err := s.Close(); err != nil {
+			return s.at, err
+		}
 		s.at = offset
 	}
 	return offset, nil

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -49,9 +50,7 @@ type joined struct {
 
 // Close ends both the reading and the request to the engine.
 func (j *joined) Close() error {
-	err := j.raw.Close()
-	j.PipeReader.Close()
-	return err
+	return errors.Join(j.raw.Close(), j.PipeReader.Close())
 }
 
 const (

@@ -21,7 +21,9 @@ const abandoned = "The server stopped while the statement ran; run it again."
 //
 // Errors: NotFound (605) when no such statement runs; Denied for one of another user without OWNERSHIP of that user.
 func (e *Executor) Cancel(ctx context.Context, s *catalog.Session, id string) error {
-	for _, r := range e.runs.find(func(r *Run) bool { return r.ID == id || r.request == id && r.session == s.ID && id != "" }) {
+	here := e.runs.find(func(r *Run) bool { return r.ID == id || r.request == id && r.session == s.ID && id != "" })
+	if len(here) > 0 {
+		r := here[0]
 		if err := e.mayCancel(ctx, s, r.user, r.session); err != nil {
 			return err
 		}

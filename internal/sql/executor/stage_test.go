@@ -76,7 +76,7 @@ func TestPutPlans(t *testing.T) {
 	if rows := b.run(b.admin, "ls @st"); len(rows) != 0 {
 		t.Errorf("PUT left %v", rows)
 	}
-	b.refuses(b.admin, 0, "put file:///tmp/a @st paralel = 4", "did you mean 'PARALLEL'")
+	b.refuses(b.admin, 0, "put file:///tmp/a @st parallell = 4", "did you mean 'PARALLEL'")
 	b.refuses(b.admin, 2003, "put file:///tmp/a @nostage", "Stage 'D.S.NOSTAGE' does not exist")
 	b.refuses(b.admin, 904, "put file:///tmp/a @st/../x", "'..' is not allowed")
 }
