@@ -5,6 +5,7 @@ package scheduler_test
 import (
 	"context"
 	"crypto/rand"
+	"io"
 	"log/slog"
 	"net/http/httptest"
 	"os"
