@@ -14,7 +14,7 @@ import (
 )
 
 // abandoned is the message of statements whose process ended before they did.
-const abandoned = "The server stopped while the statement ran; run it again."
+const abandoned = "The server stopped while the statement ran: it has taken effect as a whole or not at all. Look with SHOW or DESCRIBE before you run it again."
 
 // Cancel stops a statement of the session's user, given by its query id or by a request id of the session. It returns before the
 // statement has ended.
