@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Python connector 4.x: what all versions do, and what only this one shows."""
+import subprocess
 import time
 
 import pytest
 import snowflake.connector
 
 from connector import *  # noqa: F403
-from connector import DatabaseError, fails, wait_until
+from conftest import Server
+from connector import DatabaseError, fails, put, wait_until
 
 
 def test_this_is_version_4():
@@ -63,6 +65,37 @@ def test_abort_query_stops_a_statement(connection, cursor):
     cursor.execute_async("SELECT SYSTEM$WAIT(60)")
     assert cursor.abort_query(cursor.sfqid)
     fails(604, lambda: connection.get_query_status_throw_if_error(cursor.sfqid))
+
+
+@pytest.fixture(scope="module")
+def tls_door(tmp_path_factory):
+    """A server that speaks TLS with a certificate of its own."""
+    directory = tmp_path_factory.mktemp("tls")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", directory / "key.pem", "-out", directory / "cert.pem",
+                    "-days", "2", "-subj", "/CN=firn", "-addext", "subjectAltName=IP:127.0.0.1"], check=True, stderr=subprocess.DEVNULL)
+    s = Server(directory, "--compute", "none", "--tls-cert", str(directory / "cert.pem"), "--tls-key", str(directory / "key.pem"))
+    s.start()
+    yield s, str(directory / "cert.pem")
+    assert s.stop() == 0
+
+
+def test_over_tls_what_is_there_is_skipped(tls_door, tmp_path, monkeypatch):
+    server, certificate = tls_door
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", certificate)
+    host, port = server.host.split(":")
+    for name in ("a.txt", "b c.txt"):
+        (tmp_path / name).write_text(name)
+    out = tmp_path / "out"
+    out.mkdir()
+    with snowflake.connector.connect(account="firn", host=host, port=int(port), user="ADMIN", password=server.password()) as c:
+        cursor = c.cursor()
+        assert [r[6] for r in put(cursor, f"{tmp_path}/*.txt", "@~/t")] == ["UPLOADED", "UPLOADED"]
+        assert [r[6] for r in put(cursor, f"{tmp_path}/*.txt", "@~/t")] == ["SKIPPED", "SKIPPED"]
+        assert [r[6] for r in put(cursor, f"{tmp_path}/*.txt", "@~/t", overwrite=True)] == ["UPLOADED", "UPLOADED"]
+        assert [r[2] for r in cursor.execute(f"GET @~/t 'file://{out}'").fetchall()] == ["DOWNLOADED", "DOWNLOADED"]
+        rows = cursor.execute("SELECT SEQ8() FROM TABLE(GENERATOR(ROWCOUNT => 60000))").fetchall()
+        assert len(rows) == 60000
+    assert sorted(p.name for p in out.iterdir()) == ["a.txt.gz", "b c.txt.gz"]
 
 
 def test_the_history_of_snow_sql(connection, cursor):

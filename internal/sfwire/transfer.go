@@ -23,9 +23,20 @@ const filePrefix = "/firn-stage/"
 // tokenKey is the query parameter of links that carries their token.
 const tokenKey = "firn-token"
 
-// connector5 is the User-Agent of the Python connector from version 5 on. It takes a token and an endpoint with a scheme, and never
-// asks again for each file; earlier ones and gosnowflake take signed URLs over plain HTTP only.
+// connector5 is the User-Agent of the Python connector from version 5 on.
 var connector5 = regexp.MustCompile(`^PythonConnector/([5-9]|\d\d)`)
+
+// endPoint is where a client brings a token for a directory of files, which lets it see what is there and ask once for all files;
+// "" for a client that needs a link for each. Connector 5 takes an endpoint with a scheme, the others put https:// before it.
+func endPoint(r *http.Request) string {
+	switch whole := origin(r); {
+	case connector5.MatchString(r.UserAgent()):
+		return whole
+	case strings.HasPrefix(whole, "https://"):
+		return r.Host
+	}
+	return ""
+}
 
 // transfer is the answer of PUT and GET: the client does the rest and makes the result rows itself.
 // snowflake-connector-python file_transfer_agent.py, gcs_storage_client.py; gosnowflake file_transfer_agent.go.
@@ -47,16 +58,15 @@ func (d *Door) uploadPlan(r *http.Request, res *executor.Result) (map[string]any
 		"locationType": "GCS", "location": strings.Trim(filePrefix, "/") + "/" + place, "path": "", "region": "local",
 		"storageAccount": nil, "isClientSideEncrypted": false, "creds": map[string]any{}, "presignedUrl": nil, "endPoint": nil,
 	}
-	if connector5.MatchString(r.UserAgent()) {
+	if endPoint := endPoint(r); endPoint != "" {
 		token, err := d.Auth.Sign(r.Context(), grant("PUT", place, false), auth.TransferTTL)
 		if err != nil {
 			return nil, err
 		}
 		stageInfo["creds"] = map[string]any{"GCS_ACCESS_TOKEN": token.Reveal()}
-		stageInfo["endPoint"] = origin(r)
+		stageInfo["endPoint"] = endPoint
 	} else {
-		place += path.Base(strings.TrimRight(t.Local, "*"))
-		link, err := d.link(r, "PUT", place)
+		link, err := d.link(r, "PUT", place+uploadName(t.Local))
 		if err != nil {
 			return nil, err
 		}
@@ -90,13 +100,13 @@ func (d *Door) downloadPlan(r *http.Request, s *catalog.Session, res *executor.R
 		"command": "DOWNLOAD", "src_locations": files, "localLocation": t.Local, "parallel": parallel(t, 10),
 		"encryptionMaterial": nil, "stageInfo": stageInfo, "queryId": res.QueryID, "statementTypeId": res.TypeID,
 	}
-	if connector5.MatchString(r.UserAgent()) {
+	if endPoint := endPoint(r); endPoint != "" {
 		token, err := d.Auth.Sign(r.Context(), grant("GET", root+t.Prefix, false), auth.TransferTTL)
 		if err != nil {
 			return nil, err
 		}
 		stageInfo["creds"] = map[string]any{"GCS_ACCESS_TOKEN": token.Reveal()}
-		stageInfo["endPoint"] = origin(r)
+		stageInfo["endPoint"] = endPoint
 		return plan, nil
 	}
 	links := make([]string, len(files))
@@ -108,6 +118,22 @@ func (d *Door) downloadPlan(r *http.Request, s *catalog.Session, res *executor.R
 	}
 	plan["presignedUrls"] = links
 	return plan, nil
+}
+
+// uploadName is the name under which the file of a local path is stored. Clients that need a link for each file send the statement
+// again for each: Python with the bare name, gosnowflake with the name put after what is left of the pattern, as in /dir/*a.txt.
+// gosnowflake file_transfer_agent.go (updateFileMetadataWithPresignedURL).
+func uploadName(local string) string {
+	dir, name := path.Split(local)
+	if dir == "" {
+		return name
+	}
+	for _, wild := range []string{"*", "?", "]"} {
+		if i := strings.LastIndex(name, wild); i >= 0 && i < len(name)-1 {
+			return name[i+1:]
+		}
+	}
+	return name
 }
 
 // grant is what a transfer token says: the method, and the path that it opens, exactly or as a prefix.
