@@ -30,7 +30,7 @@ func run(ctx context.Context, args []string) int {
 		Version: version.Version, SilenceUsage: true, SilenceErrors: true,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &exitError{code: 2, err: err} })
-	root.AddCommand(newValidateCommand())
+	root.AddCommand(newValidateCommand(), newDBCommand(), newImageCommand())
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err != nil && err.Error() != "" {

@@ -37,11 +37,25 @@ func TestValidate(t *testing.T) {
 	if err := os.WriteFile(junk, bytes.Repeat([]byte("junk"), 999), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	policy, wrong := filepath.Join(t.TempDir(), "p.yaml"), filepath.Join(t.TempDir(), "w.yaml")
+	for file, text := range map[string]string{policy: "version: 1\nchecks: {pkg_ray: off}\n", wrong: "version: 1\nchekcs: {}\n"} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for name, x := range map[string]struct {
 		args []string
 		code int
 		out  string
 	}{
+		"sarif":           {[]string{"docker-archive:" + bad, "--format", "sarif"}, 1, `"version": "2.1.0"`},
+		"junit":           {[]string{"docker-archive:" + bad, "--format", "junit"}, 1, "<testsuites"},
+		"github":          {[]string{"docker-archive:" + bad, "--format", "github"}, 1, "::error title=firn validate (entrypoint)::"},
+		"sarif, missing":  {[]string{"docker-archive:" + junk, "--format", "sarif"}, 3, `"ruleId": "image_intact"`},
+		"policy file":     {[]string{"docker-archive:" + good, "--policy", policy}, 0, "[SKIP] pkg_ray: policy p switches"},
+		"wrong policy":    {[]string{"docker-archive:" + good, "--policy", wrong}, 2, ""},
+		"schema":          {[]string{"--schema"}, 0, `"firn.validate/1"`},
+		"schema of image": {[]string{"--schema", good}, 2, ""},
 		"passes":          {[]string{"docker-archive:" + good}, 0, "ALL CHECKS PASSED"},
 		"base is itself":  {[]string{"docker-archive:" + good, "--base", "docker-archive:" + good}, 0, "[PASS] lineage"},
 		"other base":      {[]string{"docker-archive:" + good, "--base", "docker-archive:" + bad}, 1, "[FAIL] lineage"},
@@ -74,6 +88,41 @@ func TestValidate(t *testing.T) {
 			}
 			if name == "json" && !json.Valid(out.Bytes()) {
 				t.Error("output is no JSON")
+			}
+		})
+	}
+}
+
+func TestImage(t *testing.T) {
+	t.Setenv("FIRN_CACHE_DIR", t.TempDir())
+	good, bad := "docker-archive:"+archive(t, fx.Good()...), "docker-archive:"+archive(t)
+	for name, x := range map[string]struct {
+		args []string
+		code int
+		out  string
+	}{
+		"diff":                {[]string{"diff", good, bad}, 0, "  - ray 1.0"},
+		"diff with exit code": {[]string{"diff", good, bad, "--exit-code"}, 1, "  - ray 1.0"},
+		"no diff":             {[]string{"diff", good, good, "--exit-code"}, 0, "No difference"},
+		"diff in json":        {[]string{"diff", good, bad, "--format", "json"}, 0, `"firn.image-diff/1"`},
+		"diff of one":         {[]string{"diff", good}, 2, ""},
+		"diff with nothing":   {[]string{"diff", good, good + "x"}, 3, ""},
+		"explain":             {[]string{"explain", "Ray", good}, 0, "ray 1.0 (Python package in /usr/local)"},
+		"explain in json":     {[]string{"explain", "ray", good, "--format", "json"}, 0, `"firn.image-explain/1"`},
+		"explain unknown":     {[]string{"explain", "rai", good}, 1, "did you mean ray?"},
+		"unknown format":      {[]string{"explain", "ray", good, "--format", "xml"}, 2, ""},
+		"no command":          {nil, 2, ""},
+		"unknown flag":        {[]string{"diff", "--x"}, 2, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cmd := newImageCommand()
+			cmd.SilenceErrors, cmd.SilenceUsage = true, true
+			var out bytes.Buffer
+			cmd.SetOut(&out)
+			cmd.SetErr(&bytes.Buffer{})
+			cmd.SetArgs(x.args)
+			if code := exitCode(cmd.ExecuteContext(t.Context())); code != x.code || !strings.Contains(out.String(), x.out) {
+				t.Errorf("exit %d, want %d; output:\n%s", code, x.code, out.String())
 			}
 		})
 	}

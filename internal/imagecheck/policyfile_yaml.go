@@ -166,16 +166,22 @@ func (y *policyYAML) errorLine(line int, key, format string, args ...any) error 
 
 // didYouMean names the nearest of the known words, "" when none is near.
 func didYouMean(word string, known []string) string {
+	best := nearest(word, known)
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf(": did you mean %s?", best)
+}
+
+// nearest gives the known word that is most like word, "" when none is near.
+func nearest(word string, known []string) string {
 	best, distance := "", max(2, len(word)/3)+1
 	for _, candidate := range slices.Sorted(slices.Values(known)) {
 		if d := editDistance(word, candidate); d < distance {
 			best, distance = candidate, d
 		}
 	}
-	if best == "" {
-		return ""
-	}
-	return fmt.Sprintf(": did you mean %s?", best)
+	return best
 }
 
 // editDistance counts the letters to insert, delete or replace.
