@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command generate writes the parts of the documentation that the code knows better than any author: docs/sql-reference.md from
-// the synopses of the parser, the table of settings in docs/operations.md from the list in cmd/firnd/config.go, and the usage in
-// docs/validate.md from the program's own help.
+// the synopses of the parser, docs/commands.md and the usage in docs/validate.md from the programs' own help, and the table of
+// settings in docs/operations.md from the list in cmd/firnd/config.go.
 //
 // `go generate ./...` runs it in this directory; its test fails when what it would write is not what is there. The notes beside
 // it are written by hand, one file for each family of statements.
@@ -16,16 +16,31 @@ import (
 //go:generate go run .
 
 func main() {
-	for _, page := range pages() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "docs:", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	bin, err := os.MkdirTemp("", "firn-docs")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(bin)
+	if err := build(bin); err != nil {
+		return err
+	}
+	for _, page := range pages(programs(bin)) {
 		text, err := page.write()
 		if err == nil {
 			err = os.WriteFile(page.path, []byte(text), 0o644)
 		}
 		if err != nil {
-			fmt.Fprintf(os.Stderr, "%s: %v\n", page.path, err)
-			os.Exit(1)
+			return fmt.Errorf("%s: %w", page.path, err)
 		}
 	}
+	return nil
 }
 
 // page is a file of which the code is the author, in whole or in part.
@@ -34,6 +49,8 @@ type page struct {
 	write func() (string, error)
 }
 
-func pages() []page {
-	return []page{{"../sql-reference.md", sqlReference}, {"../operations.md", operations}, {"../validate.md", validate}}
+func pages(p programs) []page {
+	return []page{
+		{"../sql-reference.md", sqlReference}, {"../commands.md", p.commands}, {validateFile, p.validate}, {operationsFile, operations},
+	}
 }
