@@ -6,6 +6,7 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -26,6 +27,9 @@ A statement that is not on this page is refused with number 000002 and the name 
 in [differences.md](differences.md), what each word means in the [glossary](glossary.md).
 
 `
+
+// placeholder is a word with <...> in it, without the mark that ends a clause.
+var placeholder = regexp.MustCompile(`[^\s(]*<[^>]*>(?:[^\s,.]|\.\S)*`)
 
 // sqlReference gives docs/sql-reference.md.
 func sqlReference() (string, error) {
@@ -53,7 +57,7 @@ func sqlReference() (string, error) {
 		for _, s := range families[family] {
 			fmt.Fprintf(&b, "\n```text\n%s\n```\n", strings.TrimSpace(wrap(s.Syntax)))
 			if s.Notes != "" {
-				fmt.Fprintf(&b, "%s\n", strings.NewReplacer("<", "&lt;", ">", "&gt;").Replace(s.Notes))
+				fmt.Fprintf(&b, "%s\n", placeholder.ReplaceAllString(s.Notes, "`$0`"))
 			}
 			if s.Example != "" {
 				fmt.Fprintf(&b, "\n```sql\n%s\n```\n", s.Example)
