@@ -29,7 +29,7 @@ in [differences.md](differences.md), what each word means in the [glossary](glos
 `
 
 // placeholder is a word with <...> in it, without the mark that ends a clause.
-var placeholder = regexp.MustCompile(`[^\s(]*<[^>]*>(?:[^\s,.]|\.\S)*`)
+var placeholder = regexp.MustCompile(`\S*?<[^>]*>(?:[^\s,.]|\.\S)*`)
 
 // sqlReference gives docs/sql-reference.md.
 func sqlReference() (string, error) {
