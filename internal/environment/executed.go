@@ -28,9 +28,7 @@ var payload string
 
 const (
 	mark = "firn-check:"
-	// limit is how long the payload may run. It takes 6 seconds on a machine with nothing else to do.
-	limit = 4 * time.Minute
-	// patience is how long the check may wait for its turn on top of that.
+	// patience is how long the check may wait for its turn, on top of its own time.
 	patience = 10 * time.Minute
 	poll     = 200 * time.Millisecond
 )
@@ -79,7 +77,7 @@ func (c *Checker) job(ref executor.ImageRef) *catalog.Job {
 				"HOME": "/tmp", "IPYTHONDIR": "/tmp/ipython", "JUPYTER_RUNTIME_DIR": "/tmp/jupyter", "MPLCONFIGDIR": "/tmp",
 				"PYTHONDONTWRITEBYTECODE": "1", "RAY_USAGE_STATS_ENABLED": "0",
 			},
-			CPU: 1, Memory: 4 << 30, Timeout: limit, Isolated: true,
+			CPU: 1, Memory: 4 << 30, Timeout: c.Limit, Isolated: true,
 		},
 		Replicas: 1, MinInstances: 1, Parameters: map[string]any{"ASYNC": false},
 	}
@@ -87,8 +85,9 @@ func (c *Checker) job(ref executor.ImageRef) *catalog.Job {
 
 // await waits for the job's end. When the caller gives up, the job is cancelled.
 func (c *Checker) await(ctx context.Context, id catalog.ID) (*catalog.Job, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, limit+patience, errs.New(errs.Unavailable,
-		"the executed check did not get its turn within %s: other jobs hold the machine, try again later", limit+patience))
+	most := c.Limit + patience
+	ctx, cancel := context.WithTimeoutCause(ctx, most, errs.New(errs.Unavailable,
+		"the executed check did not get its turn within %s: other jobs hold the machine, try again later", most))
 	defer cancel()
 	tick := time.NewTicker(poll)
 	defer tick.Stop()
@@ -104,6 +103,9 @@ func (c *Checker) await(ctx context.Context, id catalog.ID) (*catalog.Job, error
 		select {
 		case <-ctx.Done():
 			c.abandon(context.WithoutCancel(ctx), id)
+			if cause := context.Cause(ctx); errs.Is(cause, errs.Unavailable) {
+				return nil, cause
+			}
 			return nil, errs.Wrap(context.Cause(ctx), errs.Canceled, "the executed check was given up")
 		case <-tick.C:
 		}
@@ -149,8 +151,7 @@ func (c *Checker) outcome(ctx context.Context, job *catalog.Job) (*executed, str
 
 // checksOf turns what the payload reports into checks of the report.
 func checksOf(job *catalog.Job, found *executed, text string) []imagecheck.CheckResult {
-	run := result("executed_run", "", "the image runs by digest through its entrypoint, without network, on a read-only root",
-		"start from the base image's ENTRYPOINT, and let it end in exec \"$@\"")
+	const id = "executed_run"
 	if found == nil || job.State != catalog.JobDone {
 		why := text
 		if job.Message != "" {
@@ -159,11 +160,11 @@ func checksOf(job *catalog.Job, found *executed, text string) []imagecheck.Check
 		if why == "" {
 			why = fmt.Sprintf("exit code %d", job.ExitCode)
 		}
-		run.Status, run.Message = imagecheck.Fail, "the image did not run the check to its end: "+why
-		return []imagecheck.CheckResult{run}
+		return []imagecheck.CheckResult{result(id, "the image did not run the check to its end: "+why, "",
+			"start from the base image's ENTRYPOINT, and let it end in exec \"$@\"")}
 	}
-	run.Message += ", Python " + found.Python
-	checks := []imagecheck.CheckResult{run}
+	checks := []imagecheck.CheckResult{result(id, "",
+		"the image runs by digest through its entrypoint, without network, on a read-only root, Python "+found.Python, "")}
 	broken := slices.Sorted(maps.Keys(found.Imports))
 	problem := ""
 	for _, name := range broken {
