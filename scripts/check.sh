@@ -9,7 +9,7 @@ cd "$FIRN_ROOT"
 step() { printf '== %s\n' "$*"; }
 
 step format
-unformatted=$(gofmt -l cmd internal images)
+unformatted=$(gofmt -s -l cmd internal images bench)
 [ -z "$unformatted" ] || fail "not gofmt-ed: $unformatted"
 
 step vet

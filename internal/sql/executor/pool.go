@@ -90,7 +90,7 @@ func poolColumns() []column {
 		numberOf("idle_nodes", func(l *listing, o *catalog.Object) *string { return numberCell(l.targetNodes(o) - l.pool(o).active) }),
 		numberOf("target_nodes", func(l *listing, o *catalog.Object) *string { return numberCell(l.targetNodes(o)) }),
 		createdOn(),
-		column{rowset.TimestampColumn("resumed_on"), func(_ *listing, o *catalog.Object) *string {
+		{rowset.TimestampColumn("resumed_on"), func(_ *listing, o *catalog.Object) *string {
 			return timeCell(o.Spec.(*catalog.ComputePoolSpec).Resumed)
 		}},
 		updatedOn(), owner(), comment(), constant("is_exclusive", "false"), null("application"), null("placement_group"),

@@ -82,11 +82,11 @@ func userColumns() []column {
 		text("default_role", func(s *catalog.UserSpec) string { return s.DefaultRole }),
 		constant("default_secondary_roles", ""), constant("ext_authn_duo", "false"), constant("ext_authn_uid", ""),
 		constant("mins_to_bypass_mfa", ""), owner(),
-		column{rowset.TimestampColumn("last_success_login"), func(_ *listing, o *catalog.Object) *string {
+		{rowset.TimestampColumn("last_success_login"), func(_ *listing, o *catalog.Object) *string {
 			return timeCell(o.Spec.(*catalog.UserSpec).LastLogin)
 		}},
-		column{rowset.TimestampColumn("expires_at_time"), func(*listing, *catalog.Object) *string { return nil }},
-		column{rowset.TimestampColumn("locked_until_time"), func(*listing, *catalog.Object) *string { return nil }},
+		{rowset.TimestampColumn("expires_at_time"), func(*listing, *catalog.Object) *string { return nil }},
+		{rowset.TimestampColumn("locked_until_time"), func(*listing, *catalog.Object) *string { return nil }},
 		specCell("has_password", func(s *catalog.UserSpec) *string { return boolText(s.PasswordHash != "") }),
 		specCell("has_rsa_public_key", func(s *catalog.UserSpec) *string { return boolText(s.PublicKey != "" || s.PublicKey2 != "") }),
 		text("type", func(s *catalog.UserSpec) string { return s.Type }),

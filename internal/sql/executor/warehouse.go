@@ -62,7 +62,7 @@ func warehouseKind() *kind {
 			specCell("auto_resume", func(s *catalog.WarehouseSpec) *string { return boolText(s.AutoResume) }),
 			constant("available", "100"), constant("provisioning", "0"), constant("quiescing", "0"), constant("other", "0"),
 			createdOn(),
-			column{rowset.TimestampColumn("resumed_on"), func(_ *listing, o *catalog.Object) *string {
+			{rowset.TimestampColumn("resumed_on"), func(_ *listing, o *catalog.Object) *string {
 				return timeCell(o.Spec.(*catalog.WarehouseSpec).Resumed)
 			}},
 			updatedOn(), owner(), comment(), constant("enable_query_acceleration", "false"),
