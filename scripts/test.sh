@@ -23,4 +23,8 @@ python3 scripts/gotest.py "$log" || status=1
 
 echo "== end to end with the real clients"
 "$FIRN_TEST_CLIENTS/venv/bin/python" -m pytest -q e2e || status=1
+echo "== connector 5"
+"$FIRN_TEST_CLIENTS/venv5/bin/python" -m pytest -q e2e || status=1
+echo "== gosnowflake"
+(cd e2e/go && go test -count=1 ./...) || status=1
 exit $status
