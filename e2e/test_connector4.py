@@ -64,6 +64,7 @@ def test_a_timeout_of_the_client_cancels_on_the_server(connection, cursor):
 def test_abort_query_stops_a_statement(connection, cursor):
     cursor.execute_async("SELECT SYSTEM$WAIT(60)")
     assert cursor.abort_query(cursor.sfqid)
+    wait_until(lambda: not connection.is_still_running(connection.get_query_status(cursor.sfqid)))
     fails(604, lambda: connection.get_query_status_throw_if_error(cursor.sfqid))
 
 
