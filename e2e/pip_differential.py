@@ -223,6 +223,9 @@ def image(directory: pathlib.Path, site: pathlib.Path, python: str, full: str) -
         add(f"usr/local/lib/python{minor}/os.py", b"")
 
         def walk(real: pathlib.Path, name: str):
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+            tar.addfile(entry)
             for child in os.listdir(real):
                 if (real / child).is_dir():
                     walk(real / child, f"{name}/{child}")

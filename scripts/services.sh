@@ -45,11 +45,19 @@ need_go() {
 	export PATH
 }
 
+# stale_pid removes the pid file of a program that was killed, when its number belongs to another program now.
+stale_pid() {
+	[ -e "$1" ] && [ "$(cat "/proc/$(cat "$1")/comm" 2>/dev/null)" != "$2" ] && as_root rm -f "$1"
+	return 0
+}
+
 # docker_up makes sure that a Docker Engine answers.
 docker_up() {
 	need_packages docker=docker.io
 	docker version >/dev/null 2>&1 && return
 	need_packages dockerd=docker.io iptables=iptables
+	stale_pid /var/run/docker.pid dockerd
+	stale_pid /var/run/docker/containerd/containerd.pid containerd
 	local log=$FIRN_CACHE/dockerd.log
 	mkdir -p "$FIRN_CACHE"
 	say "starting a Docker Engine (log: $log)"
