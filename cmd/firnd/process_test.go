@@ -34,6 +34,7 @@ type installation struct {
 	dir  string
 	host string // 127.0.0.1:port
 	args []string
+	last *process
 }
 
 func newInstallation(t testing.TB, args ...string) *installation {
@@ -96,6 +97,7 @@ func (i *installation) start() *process {
 		close(p.ended)
 	}()
 	i.t.Cleanup(p.kill)
+	i.last = p
 	select {
 	case p.ready = <-line:
 	case <-time.After(patience):
