@@ -3,6 +3,7 @@
 package parser
 
 import (
+	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -140,14 +141,40 @@ func (s *scanner) scanWord() {
 	text := s.text[from:s.at]
 	if s.byteAt(s.at) == ':' && strings.HasPrefix(s.text[s.at:], "://") &&
 		(strings.EqualFold(text, "file") || strings.EqualFold(text, "snow")) {
-		for s.at < len(s.text) && !isBlank(s.text[s.at]) && s.text[s.at] != ';' {
-			s.at++
-		}
-		s.emit(urlToken, from, s.text[from:s.at])
+		s.scanURL(from)
 		return
 	}
 	s.emit(wordToken, from, text)
 	s.tokens[len(s.tokens)-1].word = strings.ToUpper(text)
+}
+
+// afterPutPath is how what follows the local path of a PUT begins: a location, or a value that holds one.
+var afterPutPath = regexp.MustCompile(`^(?:'?@|'?(?i:snow)://|[?$:])`)
+
+// scanURL reads on up to a blank. The local path of a PUT may have blanks in it, as clients that ask for a link for each file of a
+// pattern put its bare name there: it goes up to the location.
+// snowflake-connector-python gcs_storage_client.py (_update_presigned_url).
+func (s *scanner) scanURL(from int) {
+	end := func(at int) int {
+		for at < len(s.text) && !isBlank(s.text[at]) && s.text[at] != ';' {
+			at++
+		}
+		return at
+	}
+	s.at = end(from)
+	if n := len(s.tokens); n > 0 && s.tokens[n-1].word == "PUT" {
+		for at := s.at; at < len(s.text) && isBlank(s.text[at]); at = end(at) {
+			last := at
+			for at < len(s.text) && isBlank(s.text[at]) {
+				at++
+			}
+			if afterPutPath.MatchString(s.text[at:]) {
+				s.at = last
+				break
+			}
+		}
+	}
+	s.emit(urlToken, from, s.text[from:s.at])
 }
 
 func (s *scanner) scanNumber() {
