@@ -57,6 +57,8 @@ class Maker:
 
     def file(self, name: str, text: str | bytes):
         path = self.site / name
+        if path.is_dir() or path.parent.is_file():
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
 
@@ -180,6 +182,7 @@ def worker():
     import site
 
     home = sys.argv[2]
+    sys.prefix, sys.exec_prefix = sys.base_prefix, sys.base_exec_prefix  # in a venv, pip looks away from what lies outside of it
     sys.path[:] = [p for p in sys.path if p and "-packages" not in p and pathlib.Path(p) != ROOT / "e2e"]
     base = list(sys.path)
     sys.path.append(home)
@@ -311,10 +314,10 @@ def run(count: int, seed: int, pythons: list[str], pips: list[str], keep: pathli
                 outcomes["lines"] += len(real["lines"])
                 outcomes["broken"] += real["exit"] != 0
                 if outcome == "different":
-                    theirs = sorted(line for line in real["lines"] if line != "No broken requirements found.")
-                    mine = ours["pip"]["lines"]
+                    theirs = collections.Counter(line for line in real["lines"] if line != "No broken requirements found.")
+                    mine = collections.Counter(ours["pip"]["lines"])
                     print(f"-- {seed}/{i}: Python {full[python]}, pip {pip}: exit {real['exit']} against {ours['pip']['exit']}")
-                    print(*(f"   pip : {line}" for line in theirs if line not in mine), *(f"   firn: {line}" for line in mine if line not in theirs), sep="\n")
+                    print(*(f"   pip : {line}" for line in (theirs - mine).elements()), *(f"   firn: {line}" for line in (mine - theirs).elements()), sep="\n")
                     print("   " + real["errors"].strip().replace("\n", "\n   ")[-900:])
                     if keep:
                         shutil.copytree(site, keep / str(i), dirs_exist_ok=True)

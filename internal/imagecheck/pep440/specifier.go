@@ -100,6 +100,18 @@ func operatorAt(s string) string {
 	return ""
 }
 
+// Key is equal for clauses that packaging holds equal: trailing zeros do not count, except after "~=".
+func (s Specifier) Key() string {
+	if s.wildcard || s.version.IsLegacy() || s.Op == "===" {
+		return s.Op + s.Operand
+	}
+	v := s.version
+	for s.Op != "~=" && len(v.release) > 1 && v.release[len(v.release)-1] == "" {
+		v.release = v.release[:len(v.release)-1]
+	}
+	return s.Op + v.String()
+}
+
 // String gives the clause as written, without space.
 func (s Specifier) String() string { return s.Op + s.Operand }
 
@@ -137,6 +149,9 @@ func (s Specifier) Contains(v Version, r Rules) bool {
 	}
 	if v.IsLegacy() {
 		return false
+	}
+	if r == RulesLegacy && (s.Op == "~=" || s.wildcard) {
+		return s.containsPrefixText(v)
 	}
 	switch s.Op {
 	case "==":

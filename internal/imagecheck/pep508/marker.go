@@ -204,6 +204,14 @@ func (m *Marker) Evaluate(env Environment, extra string) (Truth, error) {
 	return m.root.evaluate(env, Canonical(extra))
 }
 
+// AsksExtra tells whether the condition names the variable extra.
+func (m *Marker) AsksExtra() bool { return m.root.asksExtra() }
+
+func (n node) asksExtra() bool {
+	return n.left.variable && n.left.value == "extra" || n.right.variable && n.right.value == "extra" ||
+		slices.ContainsFunc(n.children, node.asksExtra)
+}
+
 func (n node) evaluate(env Environment, extra string) (Truth, error) {
 	switch n.op {
 	case "group":

@@ -44,6 +44,20 @@ func Canonical(name string) string {
 	return b.String()
 }
 
+// Key is equal for requirements that packaging 22 and later hold equal, such as "A-b>=1.0" and "a_b >=1".
+func (r Requirement) Key() string {
+	extras, clauses := slices.Sorted(slices.Values(r.Extras)), []string{}
+	for _, s := range r.Specifier {
+		clauses = append(clauses, s.Key())
+	}
+	slices.Sort(clauses)
+	key := []string{Canonical(r.Name), strings.Join(slices.Compact(extras), ","), strings.Join(slices.Compact(clauses), ","), r.URL}
+	if r.Marker != nil {
+		key = append(key, r.Marker.String())
+	}
+	return strings.Join(key, "\n")
+}
+
 // String gives the requirement as packaging prints it: sorted extras and clauses, no needless space.
 func (r Requirement) String() string {
 	var b strings.Builder
@@ -187,6 +201,9 @@ func (s *scanner) clauses() (pep440.Set, error) {
 			scan = pep440.ParseLegacySpecifier
 		}
 		one, n := scan(s.rest())
+		if n == 0 && s.legacy && len(set) > 0 {
+			return nil, s.expected("a version specifier after the comma")
+		}
 		if n == 0 {
 			return set, nil
 		}

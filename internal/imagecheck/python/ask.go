@@ -107,3 +107,15 @@ func (e *Environment) Overlaps() []Overlap {
 	}
 	return list
 }
+
+// DependsOn lists, by name, the installed packages that an installed package asks for.
+func (e *Environment) DependsOn(name string) []string {
+	var list []string
+	for _, one := range e.edges[name] {
+		if dependency := pep508.Canonical(one.req.Name); e.byName[dependency] != nil && dependency != name {
+			list = append(list, dependency)
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}

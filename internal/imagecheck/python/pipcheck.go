@@ -4,6 +4,7 @@ package python
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -75,9 +76,12 @@ const (
 // pipDist is a distribution as pip sees it.
 type pipDist struct {
 	*dist
-	name    string
+	key     string // of two distributions with one key pip sees the first
+	name    string // of two with one name, the last
 	version pep440.Version
-	reqs    []pep508.Requirement
+	// noVersion says that asking for the version fails.
+	noVersion bool
+	reqs      []pep508.Requirement
 	// flaw and culprit say why pip drops it: the kind of problem and the requirement to blame, if any.
 	flaw, culprit string
 }
@@ -94,7 +98,7 @@ func (e *Environment) pipCheck() pipResult {
 	rules := e.pipRules()
 	e.Pip.Rules = rules.packaging
 	env := e.markerEnvironment()
-	var order []*pipDist
+	var yielded []*pipDist
 	byName := map[string]*pipDist{}
 	seen := map[string]bool{}
 	result := pipResult{lines: []string{}}
@@ -104,11 +108,17 @@ func (e *Environment) pipCheck() pipResult {
 	}
 	for _, d := range e.dists {
 		p := &pipDist{dist: d}
-		what := e.read(p, rules, env)
-		if what == absent || seen[p.name] {
+		what, overrides := rules.identify(p), rules.eggOverrides(d, e.SysPath)
+		if what == installed && (!seen[p.key] || overrides) {
+			what = e.read(p, rules, env)
+		} else if what == installed {
+			what = absent
+		}
+		if what == absent {
 			continue
 		}
-		seen[p.name] = true
+		seen[p.key] = seen[p.key] || !overrides
+		yielded = append(yielded, p)
 		switch what {
 		case dies:
 			e.deadPip = d.path
@@ -117,15 +127,17 @@ func (e *Environment) pipCheck() pipResult {
 			result.exit = 1
 			result.problems = append(result.problems, droppedProblem(p))
 		default:
-			order = append(order, p)
 			byName[p.name] = p
 		}
 	}
-	for _, p := range order {
-		result.check(p, byName, rules)
+	for _, name := range slices.Sorted(maps.Keys(byName)) {
+		if result.check(byName[name], byName, rules) == dies {
+			e.deadPip = byName[name].path
+			return pipResult{lines: []string{}, exit: 2}
+		}
 	}
 	if rules.from("24.2") {
-		result.platforms(order, e)
+		result.platforms(yielded, e)
 	}
 	for _, f := range result.problems {
 		if f.line != "" {
@@ -159,41 +171,76 @@ func cmpName(d *dist) string {
 // read decides the fate of a distribution and fills name, version and requirements.
 func (e *Environment) read(p *pipDist, r pipRules, env pep508.Environment) fate {
 	d := p.dist
-	dirName, dirVersion := d.nameVersion()
-	p.name = pep508.Canonical(dirName)
-	if d.kind == "egg" || p.name == "" {
-		p.name = d.name
-	}
 	if what := r.readable(d); what != installed {
 		return what
 	}
-	text := dirVersion
+	text := r.versionText(d)
+	if p.version = pep440.ParseLegacy(text).Normal(); text == "" || p.version.IsLegacy() && r.from("24.1") {
+		p.noVersion = true
+	}
+	if !d.bom { // the mark hides every header line, requirements too
+		if what := p.parse(r, env); what != installed {
+			return what
+		}
+	}
+	p.flaw, p.culprit = "", ""
+	switch {
+	case !p.noVersion:
+		return installed
+	case text != "":
+		p.flaw = "invalid_version"
+		return dropped
+	case !r.importlib, r.from("25.3"):
+		return dropped
+	}
+	return dies
+}
+
+// versionText gives the version as it stands where this pip looks for it, "" when it is not there.
+func (r pipRules) versionText(d *dist) string {
+	_, text := d.nameVersion()
 	if r.importlib && (!r.from("24.2") || d.kind != "dist-info") || text == "" {
 		text = d.meta.first("Version")
-	}
-	if r.importlib && d.bom {
-		text = dirVersion
+		if r.importlib && d.bom {
+			text = ""
+		}
 	}
 	if !r.importlib {
 		text = strings.ReplaceAll(text, "_", "-")
 	}
-	if text == "" {
-		switch {
-		case !r.importlib, r.from("25.3"):
-			return dropped
-		default:
+	return text
+}
+
+// identify finds the names under which pip knows a distribution: its directory's, its metadata's or both.
+func (r pipRules) identify(p *pipDist) fate {
+	d := p.dist
+	dirName, _ := d.nameVersion()
+	p.name = pep508.Canonical(dirName)
+	if d.kind == "egg" || p.name == "" {
+		p.name = d.name
+	}
+	p.key = p.name
+	switch {
+	case !r.importlib || d.kind == "egg":
+	case !r.from("24.2"):
+		if p.key = d.name; d.notUTF8 {
 			return dies
 		}
+	case d.kind == "dist-info" && !strings.Contains(strings.TrimSuffix(d.entry, ".dist-info"), "-"):
+		p.name, p.key = d.name, d.name
+		if d.notUTF8 {
+			return dies
+		}
+		if d.name == "" || d.bom {
+			return absent
+		}
 	}
-	p.version = pep440.ParseLegacy(text).Normal()
-	if p.version.IsLegacy() && r.from("24.1") {
-		p.flaw = "invalid_version"
-		return dropped
-	}
-	if d.bom {
-		return installed // the mark hides every header line, requirements too
-	}
-	return p.parse(r, env)
+	return installed
+}
+
+// eggOverrides tells whether pip looks at an .egg directory apart from everything else, so that it replaces what has its name.
+func (r pipRules) eggOverrides(d *dist, sysPath []string) bool {
+	return d.kind == "egg" && r.importlib && !r.from("25.1") && slices.Contains(sysPath, d.dir)
 }
 
 // readable decides by the state of the metadata alone.
@@ -202,7 +249,7 @@ func (r pipRules) readable(d *dist) fate {
 	switch {
 	case d.kind == "egg" && r.skipsEgg(d):
 		return absent
-	case r.importlib && d.notUTF8 && r.from("24.2"), !r.importlib && d.notUTF8 && !r.from("24.2"):
+	case r.importlib && d.notUTF8, !r.importlib && d.notUTF8 && !r.from("24.2"):
 		return dropped
 	case d.notUTF8:
 		return dies
@@ -235,10 +282,11 @@ func (p *pipDist) parse(r pipRules, env pep508.Environment) fate {
 	for _, one := range requires {
 		text := strings.TrimSpace(one.value)
 		p.flaw, p.culprit = "invalid_requirement", unfold(text)
-		if one.folded() {
-			if !r.importlib || r.from("24.1") {
-				return dropped
-			}
+		switch {
+		case !one.folded():
+		case !r.importlib:
+			return dropped
+		case !r.from("24.1"):
 			text = unfold(text)
 		}
 		req, err := pep508.Parse(text, r.specifier)
@@ -260,14 +308,23 @@ func (p *pipDist) parse(r pipRules, env pep508.Environment) fate {
 }
 
 // check compares the requirements of one distribution with what is installed.
-func (r *pipResult) check(p *pipDist, byName map[string]*pipDist, rules pipRules) {
+func (r *pipResult) check(p *pipDist, byName map[string]*pipDist, rules pipRules) fate {
+	told := map[string]bool{}
 	for _, req := range p.reqs {
+		key := req.Key()
+		if rules.from("24.1") && told[key] {
+			continue
+		}
+		told[key] = true
 		dependency := pep508.Canonical(req.Name)
 		text, version := req.String(), p.version.String()
 		problem := Problem{
 			Columns: []string{columnPip}, Package: p.name, Version: &version, Requirement: &text, Dependency: &dependency, Path: p.path, Why: []Hop{},
 		}
 		other := byName[dependency]
+		if other == nil && !rules.from("23.0") && req.Marker != nil && req.Marker.AsksExtra() {
+			return dies
+		}
 		if other == nil {
 			problem.Kind = "missing"
 			line := fmt.Sprintf("%s %s requires %s, which is not installed.", p.name, version, dependency)
@@ -281,11 +338,12 @@ func (r *pipResult) check(p *pipDist, byName map[string]*pipDist, rules pipRules
 			r.problems = append(r.problems, finding{Problem: problem, line: line, req: req})
 		}
 	}
+	return installed
 }
 
 // platforms reports wheels that do not fit the interpreter.
-func (r *pipResult) platforms(order []*pipDist, e *Environment) {
-	for _, p := range order {
+func (r *pipResult) platforms(yielded []*pipDist, e *Environment) {
+	for _, p := range yielded {
 		if !p.wheel || e.supportsAny(p.tags) {
 			continue
 		}
