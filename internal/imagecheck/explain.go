@@ -17,13 +17,13 @@ type Explanation struct {
 	Schema  string          `json:"schema"`
 	Image   string          `json:"image"`
 	Package string          `json:"package"` // as asked for
-	Python  []PythonPackage `json:"python"`  // per environment that has it, the primary one first
-	Debian  []DebianPackage `json:"debian"`
+	Python  []ExplainedPython `json:"python"`  // per environment that has it, the primary one first
+	Debian  []ExplainedDebian `json:"debian"`
 	Nearest []string        `json:"nearest"` // names that are installed and alike, when nothing was found
 }
 
-// PythonPackage is the package in one environment.
-type PythonPackage struct {
+// ExplainedPython is the package in one environment.
+type ExplainedPython struct {
 	Environment string `json:"environment"` // prefix
 	Primary     bool   `json:"primary"`
 	python.Package
@@ -36,8 +36,8 @@ type PythonPackage struct {
 	Problems   []string          `json:"problems"`
 }
 
-// DebianPackage is the package as dpkg knows it.
-type DebianPackage struct {
+// ExplainedDebian is the package as dpkg knows it.
+type ExplainedDebian struct {
 	Name    string  `json:"name"`
 	Version string  `json:"version"`
 	Arch    string  `json:"arch"`
@@ -59,7 +59,7 @@ func (e *Explanation) Found() bool { return len(e.Python)+len(e.Debian) > 0 }
 // Explain says where a package comes from: a Python package in any spelling, or a Debian package.
 func Explain(c *Contents, name string) *Explanation {
 	e := &Explanation{
-		Schema: "firn.image-explain/1", Image: c.c.opts.Ref, Package: name, Python: []PythonPackage{}, Debian: []DebianPackage{}, Nearest: []string{},
+		Schema: "firn.image-explain/1", Image: c.c.opts.Ref, Package: name, Python: []ExplainedPython{}, Debian: []ExplainedDebian{}, Nearest: []string{},
 	}
 	canonical := pep508.Canonical(strings.TrimSpace(name))
 	var known []string
@@ -74,7 +74,7 @@ func Explain(c *Contents, name string) *Explanation {
 	for _, p := range c.debs {
 		known = append(known, p.Name)
 		if p.Name == name {
-			e.Debian = append(e.Debian, DebianPackage{Name: p.Name, Version: p.Version, Arch: p.Arch, Source: p.Source, From: c.origin(p.Layer)})
+			e.Debian = append(e.Debian, ExplainedDebian{Name: p.Name, Version: p.Version, Arch: p.Arch, Source: p.Source, From: c.origin(p.Layer)})
 		}
 	}
 	if near := nearest(canonical, known); !e.Found() && near != "" {
@@ -83,8 +83,8 @@ func Explain(c *Contents, name string) *Explanation {
 	return e
 }
 
-func (c *Contents) explainPython(env *python.Environment, p python.Package) PythonPackage {
-	out := PythonPackage{
+func (c *Contents) explainPython(env *python.Environment, p python.Package) ExplainedPython {
+	out := ExplainedPython{
 		Environment: env.Prefix, Primary: env.Primary, Package: p, RequiredBy: env.Requirers(p.Name), Chains: env.Chains(p.Name, nil),
 		Requires: env.Requires(p.Name), Problems: []string{},
 	}
@@ -168,7 +168,7 @@ func (o *Origin) text(b *strings.Builder) {
 // listMax bounds the lists of the text form; JSON has all.
 const listMax = 20
 
-func (p PythonPackage) text(b *strings.Builder) {
+func (p ExplainedPython) text(b *strings.Builder) {
 	fmt.Fprintf(b, "%s %s (Python package in %s)\n", printable(p.Name), printable(p.Version), printable(p.Environment))
 	row := func(name string, value *string) {
 		if value != nil {

@@ -102,10 +102,13 @@ func operatorAt(s string) string {
 
 // Key is equal for clauses that packaging holds equal: trailing zeros do not count, except after "~=".
 func (s Specifier) Key() string {
-	if s.wildcard || s.version.IsLegacy() || s.Op == "===" {
+	v := s.version
+	if s.Op == "===" {
+		v = ParseLegacy(s.Operand)
+	}
+	if s.wildcard || v.IsLegacy() {
 		return s.Op + s.Operand
 	}
-	v := s.version
 	for s.Op != "~=" && len(v.release) > 1 && v.release[len(v.release)-1] == "" {
 		v.release = v.release[:len(v.release)-1]
 	}
@@ -159,6 +162,10 @@ func (s Specifier) Contains(v Version, r Rules) bool {
 	case "!=":
 		return !s.equals(v)
 	case "~=":
+		// packaging 24.1 to 26.0 writes the prefix of "v1.2" as "0!v1.*", which is no version.
+		if r == RulesClassic && strings.HasPrefix(strings.ToLower(s.Operand), "v") && !strings.Contains(s.Operand, "!") {
+			return false
+		}
 		return v.comparePublic(s.version) >= 0 && hasPrefix(v, s.version.epoch, s.version.release[:len(s.version.release)-1])
 	case ">=":
 		return v.comparePublic(s.version) >= 0

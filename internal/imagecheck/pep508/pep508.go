@@ -11,6 +11,7 @@ package pep508
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"firn.dev/firn/internal/errs"
@@ -193,6 +194,14 @@ func (s *scanner) specifiers() (pep440.Set, error) {
 	return set, nil
 }
 
+// equal tells clauses that packaging keeps only once; 21.3 also drops the zeros behind "~=".
+func (s *scanner) equal(a, b pep440.Specifier) bool {
+	if s.legacy && a.Op == "~=" && b.Op == "~=" {
+		a.Op, b.Op = ">=", ">="
+	}
+	return a.Key() == b.Key()
+}
+
 func (s *scanner) clauses() (pep440.Set, error) {
 	var set pep440.Set
 	for {
@@ -208,13 +217,18 @@ func (s *scanner) clauses() (pep440.Set, error) {
 			return set, nil
 		}
 		// "===" takes everything, commas too; packaging then splits what it took once more.
-		again, err := pep440.ParseSet(one.String())
-		if err != nil && !s.legacy {
-			return nil, err
-		} else if err != nil {
-			again = pep440.Set{one}
+		for part := range strings.SplitSeq(one.String(), ",") {
+			again, m := scan(strings.TrimSpace(part))
+			if m == 0 || m < len(strings.TrimSpace(part)) {
+				if strings.TrimSpace(part) == "" {
+					continue
+				}
+				return nil, s.expected("a version specifier instead of " + strconv.Quote(part))
+			}
+			if !slices.ContainsFunc(set, func(o pep440.Specifier) bool { return s.equal(o, again) }) {
+				set = append(set, again)
+			}
 		}
-		set = append(set, again...)
 		s.at += n
 		if strings.HasPrefix(s.rest(), ".*") || strings.HasPrefix(s.rest(), "+") {
 			return nil, s.expected("the end of the version: no .* and no local label fit here")

@@ -136,8 +136,8 @@ func (e *Environment) pipCheck() pipResult {
 			return pipResult{lines: []string{}, exit: 2}
 		}
 	}
-	if rules.from("24.2") {
-		result.platforms(yielded, e)
+	if rules.from("24.2") && result.platforms(yielded, e) == dies {
+		return pipResult{lines: []string{}, exit: 2}
 	}
 	for _, f := range result.problems {
 		if f.line != "" {
@@ -171,12 +171,11 @@ func cmpName(d *dist) string {
 // read decides the fate of a distribution and fills name, version and requirements.
 func (e *Environment) read(p *pipDist, r pipRules, env pep508.Environment) fate {
 	d := p.dist
+	text := r.versionText(d)
+	p.version = pep440.ParseLegacy(text).Normal()
+	p.noVersion = text == "" || p.version.IsLegacy() && r.from("24.1")
 	if what := r.readable(d); what != installed {
 		return what
-	}
-	text := r.versionText(d)
-	if p.version = pep440.ParseLegacy(text).Normal(); text == "" || p.version.IsLegacy() && r.from("24.1") {
-		p.noVersion = true
 	}
 	if !d.bom { // the mark hides every header line, requirements too
 		if what := p.parse(r, env); what != installed {
@@ -341,18 +340,26 @@ func (r *pipResult) check(p *pipDist, byName map[string]*pipDist, rules pipRules
 	return installed
 }
 
-// platforms reports wheels that do not fit the interpreter.
-func (r *pipResult) platforms(yielded []*pipDist, e *Environment) {
+// platforms reports wheels that do not fit the interpreter. To print one, pip asks for its name and version once more.
+func (r *pipResult) platforms(yielded []*pipDist, e *Environment) fate {
 	for _, p := range yielded {
 		if !p.wheel || e.supportsAny(p.tags) {
 			continue
 		}
-		version := p.version.String()
+		if p.noVersion || p.notUTF8 {
+			e.deadPip = p.path
+			return dies
+		}
+		version, name := p.version.String(), p.pkg.RawName
+		if name == "" || p.bom {
+			name = p.name
+		}
 		r.problems = append(r.problems, finding{
 			Problem: Problem{Kind: "unsupported_tag", Columns: []string{columnPip}, Package: p.name, Version: &version, Path: p.path, Why: []Hop{}},
-			line:    fmt.Sprintf("%s %s is not supported on this platform", p.pkg.RawName, version),
+			line:    fmt.Sprintf("%s %s is not supported on this platform", name, version),
 		})
 	}
+	return installed
 }
 
 // unfold joins the lines of a wrapped value.
