@@ -14,8 +14,12 @@ import (
 	"firn.dev/firn/internal/errs"
 )
 
-// maxBody bounds a request after decompression: statements with ten thousand bound values fit many times.
-const maxBody = 64 << 20
+// What requests may have after decompression. Statements with ten thousand bound values fit many times; before a login anybody can
+// send anything.
+const (
+	maxBody  = 64 << 20
+	maxLogin = 1 << 20
+)
 
 // envelope is the form of every answer. Code is a string of six digits, or null: gosnowflake refuses a number.
 type envelope struct {
@@ -25,10 +29,10 @@ type envelope struct {
 	Success bool    `json:"success"`
 }
 
-// read decodes a request's JSON body, compressed or not. An empty body leaves v as it is.
+// read decodes a request's JSON body of at most so many bytes, compressed or not. An empty body leaves v as it is.
 //
 // Errors: Invalid, Exhausted.
-func read(r *http.Request, v any) error {
+func read(r *http.Request, most int64, v any) error {
 	var body io.Reader = r.Body
 	if strings.EqualFold(r.Header.Get("Content-Encoding"), "gzip") {
 		zr, err := gzip.NewReader(r.Body)
@@ -37,7 +41,7 @@ func read(r *http.Request, v any) error {
 		}
 		body = zr
 	}
-	limited := &io.LimitedReader{R: body, N: maxBody + 1}
+	limited := &io.LimitedReader{R: body, N: most + 1}
 	dec := json.NewDecoder(limited)
 	dec.UseNumber()
 	err := dec.Decode(v)
@@ -45,7 +49,7 @@ func read(r *http.Request, v any) error {
 	case errors.Is(err, io.EOF):
 		return nil
 	case limited.N <= 0:
-		return errs.New(errs.Exhausted, "request body is larger than %d MiB", maxBody>>20)
+		return errs.New(errs.Exhausted, "request body is larger than %d MiB", most>>20)
 	case err != nil:
 		return errs.Wrap(err, errs.Invalid, "request body is not the JSON that was expected")
 	}

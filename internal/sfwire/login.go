@@ -30,7 +30,7 @@ type loginRequest struct {
 
 func (d *Door) login(r *http.Request) (answer, error) {
 	var req loginRequest
-	if err := read(r, &req); err != nil {
+	if err := read(r, maxLogin, &req); err != nil {
 		return answer{}, err
 	}
 	id, err := d.identify(r.Context(), req)
@@ -120,7 +120,7 @@ func (d *Door) token(r *http.Request) (answer, error) {
 	var req struct {
 		RequestType string `json:"requestType"`
 	}
-	if err := read(r, &req); err != nil {
+	if err := read(r, maxLogin, &req); err != nil {
 		return answer{}, err
 	}
 	hand := d.Sessions.Renew

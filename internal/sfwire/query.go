@@ -65,7 +65,7 @@ func (d *Door) query(r *http.Request) (answer, error) {
 		return answer{}, err
 	}
 	var body queryRequest
-	if err := read(r, &body); err != nil {
+	if err := read(r, maxBody, &body); err != nil {
 		return answer{}, err
 	}
 	if body.BindStage != "" {
@@ -143,7 +143,7 @@ func (d *Door) abortRequest(r *http.Request) (answer, error) {
 	var body struct {
 		RequestID string `json:"requestId"`
 	}
-	if err := read(r, &body); err != nil {
+	if err := read(r, maxBody, &body); err != nil {
 		return answer{}, err
 	}
 	return answer{}, d.Executor.Cancel(r.Context(), s, body.RequestID)
