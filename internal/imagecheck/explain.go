@@ -14,12 +14,12 @@ import (
 
 // Explanation says where a package of an image comes from. Its JSON form is schema firn.image-explain/1.
 type Explanation struct {
-	Schema  string          `json:"schema"`
-	Image   string          `json:"image"`
-	Package string          `json:"package"` // as asked for
+	Schema  string            `json:"schema"`
+	Image   string            `json:"image"`
+	Package string            `json:"package"` // as asked for
 	Python  []ExplainedPython `json:"python"`  // per environment that has it, the primary one first
 	Debian  []ExplainedDebian `json:"debian"`
-	Nearest []string        `json:"nearest"` // names that are installed and alike, when nothing was found
+	Nearest []string          `json:"nearest"` // names that are installed and alike, when nothing was found
 }
 
 // ExplainedPython is the package in one environment.
