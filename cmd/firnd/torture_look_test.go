@@ -110,28 +110,35 @@ func (k *torture) eachBlob(t *testing.T, do func(db *sql.DB, digest, key string,
 		t.Fatal(err)
 	}
 	defer db.Close()
+	for _, r := range blobRows(t, db) {
+		do(db, r.digest, r.key, r.body)
+	}
+}
+
+type blobRow struct {
+	digest, key string
+	body        []byte
+}
+
+func blobRows(t *testing.T, db *sql.DB) []blobRow {
+	t.Helper()
 	rows, err := db.QueryContext(t.Context(), "SELECT digest, key, body FROM blob")
 	if err != nil {
 		t.Fatal(err)
 	}
-	type row struct {
-		digest, key string
-		body        []byte
-	}
-	var all []row
+	defer func() { _ = rows.Close() }()
+	var all []blobRow
 	for rows.Next() {
-		var r row
+		var r blobRow
 		if err := rows.Scan(&r.digest, &r.key, &r.body); err != nil {
 			t.Fatal(err)
 		}
 		all = append(all, r)
 	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+	if err := rows.Err(); err != nil {
 		t.Fatal(err)
 	}
-	for _, r := range all {
-		do(db, r.digest, r.key, r.body)
-	}
+	return all
 }
 
 // tamper takes things away behind the server's back and makes sure that the same look notices each loss.
