@@ -93,6 +93,8 @@ func sharedLayers(base, image []string) int {
 func (c *checker) checkLineage() CheckResult {
 	info := c.report.Image.Base
 	switch {
+	case len(c.opts.Bases) == 0 && c.opts.WantBase:
+		return found(Fail, "publish a base with `firnd base build`, or push one to "+ApprovedBases, "no base image is approved yet, so no image can derive from one")
 	case len(c.opts.Bases) == 0:
 		return skip("no base image was given to compare with")
 	case c.base != nil && !c.typeFits(*c.base):

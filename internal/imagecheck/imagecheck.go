@@ -57,10 +57,12 @@ type LayerSource interface {
 type Options struct {
 	Policy      Policy
 	Bases       []Base // approved bases; none: lineage is skipped
+	WantBase    bool   // lineage fails when there is no approved base at all, instead of being skipped
 	BaseType    string // wanted type of the base, "CPU" or "GPU"; "" accepts any
 	Platform    string // "linux/amd64"; "" means the policy's
 	Cache       *Cache // nil: every layer is read
 	MaxUnpacked int64  // bytes of one unpacked layer; 0 means layer.DefaultMaxUnpacked
+	TrustLayers bool   // read only the headers of plain layers in files: not verified, and never cached
 
 	// Ref, Source, Digest and IndexDigest describe the image in the report. Digest "" means: that of the image's manifest, unless
 	// NoDigest, as for archives and daemons, which have none.
@@ -80,12 +82,10 @@ type Options struct {
 	Progress func(Progress)   // called from several goroutines, never concurrently; may be nil
 }
 
-// Progress is one step of a check.
+// Progress is how far the reading of layers is.
 type Progress struct {
-	Layer       int // index of the layer that is finished
-	DiffID      string
-	Cached      bool
-	Done, Total int // layers
+	Done, Total int   // layers
+	ReadBytes   int64 // stored bytes of layers
 }
 
 // Check reads img and judges it. A bad image is no error: the report says so in Result, Checks and Error. Several checks may run at

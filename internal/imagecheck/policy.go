@@ -13,12 +13,13 @@ import (
 	"time"
 
 	"firn.dev/firn/internal/errs"
+	"firn.dev/firn/internal/imagecheck/vulndb"
 )
 
 // Policy is what an image must have. It is data: see Builtin for the two that ship.
 type Policy struct {
 	Name       string            `json:"name"`
-	Source     string            `json:"-"` // "builtin" or "file"
+	Source     string            `json:"-"` // "builtin", "file" or "account"
 	Platform   string            `json:"platform"`
 	Entrypoint string            `json:"entrypoint"`
 	Env        []EnvRule         `json:"env"`
@@ -40,9 +41,10 @@ type Policy struct {
 	Vulnerabilities VulnRules `json:"vulnerabilities,omitzero"`
 }
 
-// VulnRules says how a vulnerability scan is judged.
+// VulnRules says how a vulnerability scan is judged. With FailOn a scan must be made.
 type VulnRules struct {
-	Ignore []VulnIgnore `json:"ignore"`
+	FailOn vulndb.Severity `json:"fail_on,omitempty"` // a finding at least as bad fails the check; "" makes every finding a warning
+	Ignore []VulnIgnore    `json:"ignore"`
 }
 
 // VulnIgnore excuses one vulnerability, by its id or any of its aliases.
@@ -139,8 +141,8 @@ func Builtin(name string) (Policy, error) {
 	return p, nil
 }
 
-// sum is the fingerprint of the policy's content.
-func (p Policy) sum() string {
+// Sum is the fingerprint of the policy's content, hex. Two policies that ask for the same under the same name have the same.
+func (p Policy) Sum() string {
 	data, err := json.Marshal(p)
 	if err != nil {
 		return ""

@@ -13,6 +13,7 @@ import (
 	"firn.dev/firn/internal/errs"
 	"firn.dev/firn/internal/imagecheck/pep440"
 	"firn.dev/firn/internal/imagecheck/pep508"
+	"firn.dev/firn/internal/imagecheck/vulndb"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
@@ -49,6 +50,7 @@ type policyFile struct {
 		Reason  string `yaml:"reason"`
 	} `yaml:"ignore"`
 	Vulnerabilities struct {
+		FailOn string `yaml:"fail_on"`
 		Ignore []struct {
 			ID      string `yaml:"id"`
 			Reason  string `yaml:"reason"`
@@ -114,6 +116,9 @@ func (y *policyYAML) checkScalars(f policyFile) error {
 		return y.errorAt([]any{"user", "root"}, "%q is neither forbidden nor required", f.User.Root)
 	case !slices.Contains([]string{"", "pass", "warn", "fail"}, f.Licences.Unknown):
 		return y.errorAt([]any{"licences", "unknown"}, "%q is none of pass, warn and fail", f.Licences.Unknown)
+	}
+	if _, known := vulndb.ParseSeverity(f.Vulnerabilities.FailOn); f.Vulnerabilities.FailOn != "" && !known {
+		return y.errorAt([]any{"vulnerabilities", "fail_on"}, "%q is none of low, medium, high and critical", f.Vulnerabilities.FailOn)
 	}
 	if f.MaxSize != "" {
 		if _, err := ParseSize(f.MaxSize); err != nil {
@@ -241,6 +246,7 @@ func (p Policy) extended(f policyFile) Policy {
 	for _, rule := range f.Ignore {
 		p.Ignore = append(p.Ignore, IgnoreRule{Package: pep508.Canonical(rule.Package), Reason: rule.Reason})
 	}
+	p.Vulnerabilities.FailOn, _ = vulndb.ParseSeverity(f.Vulnerabilities.FailOn)
 	for _, rule := range f.Vulnerabilities.Ignore {
 		expires, _ := day(rule.Expires)
 		p.Vulnerabilities.Ignore = append(p.Vulnerabilities.Ignore, VulnIgnore{ID: rule.ID, Reason: rule.Reason, Expires: expires})

@@ -105,7 +105,7 @@ checks: {pkg_*: warn, pkg_ray: fail, lineage: off}
 			t.Errorf("level of %s is %q", id, got)
 		}
 	}
-	if p.sum() == base.sum() || p.sum() == policy(t, "version: 1").sum() || policy(t, "version: 1\nname: default").sum() != policy(t, "name: default\nversion: 1 # x").sum() {
+	if p.Sum() == base.Sum() || p.Sum() == policy(t, "version: 1").Sum() || policy(t, "version: 1\nname: default").Sum() != policy(t, "name: default\nversion: 1 # x").Sum() {
 		t.Error("the digest does not tell policies apart")
 	}
 	none := policy(t, "version: 1\nextends: none")
