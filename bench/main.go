@@ -38,6 +38,7 @@ func main() {
 	defer stop()
 	benches := []bench{
 		{"select1", select1}, {"submit", submit}, {"show", show}, {"idle", idle}, {"job_start", jobStart}, {"job_user_line", jobUserLine},
+		{"validate", validate},
 	}
 	var results []measurement
 	for _, b := range benches {
