@@ -6,6 +6,7 @@ import (
 	"archive/tar"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"path"
@@ -19,6 +20,9 @@ const (
 	opaqueMark     = ".wh..wh..opq"
 	metaPrefix     = ".wh..wh." // directories of aufs itself
 )
+
+// pathMax is what no path and no link may exceed on Linux, bytes: a layer with a longer one cannot be unpacked.
+const pathMax = 4095
 
 // Read scans one layer from its stored bytes and verifies that they unpack to diffID. With diffID "" it computes it.
 // It reads stored to its end and does not close it.
@@ -80,7 +84,7 @@ func (b *builder) readTar(r *tar.Reader) error {
 	for {
 		h, err := r.Next()
 		if err == io.EOF {
-			return nil
+			return b.settle()
 		}
 		if err != nil {
 			return err
@@ -101,6 +105,9 @@ func (b *builder) addHeader(h *tar.Header, body io.Reader) error {
 	case tar.TypeReg, tar.TypeRegA, tar.TypeGNUSparse, tar.TypeCont: //nolint:staticcheck // old archives carry TypeRegA
 		e.Type = File
 	case tar.TypeDir:
+	if n := max(len(h.Name), len(h.Linkname)); n > pathMax {
+		return fmt.Errorf("a name of %d bytes, Linux has at most %d", n, pathMax)
+	}
 		e.Type, e.Size = Dir, 0
 	case tar.TypeSymlink:
 		e.Type, e.Link, e.Size = Symlink, h.Linkname, 0
@@ -148,27 +155,36 @@ func (b *builder) add(e Entry) error {
 	return nil
 }
 
-// finish resolves the hard links whose target lies in this layer.
+// finish resolves the hard links whose target lies in this layer. All names of a file share its mode and owner: engines give it
+// those of the last link.
 func (b *builder) finish() *Scan {
 	for i := range b.scan.Entries {
 		e := &b.scan.Entries[i]
 		if e.Type != HardLink {
 			continue
 		}
-		if target := b.linkTarget(e); target != nil {
-			e.become(target)
+		if target := b.linkTarget(e, follow); target != nil {
+			links, targets = append(links, e), append(targets, target)
+			target.Mode, target.UID, target.GID = e.Mode, e.UID, e.GID
 		}
 	}
+	var links, targets []*Entry
+	follow := b.settler()
 	s := b.scan // a copy, so that the maps of the builder do not live as long as the scan
 	return &s
 }
 
 // linkTarget follows hard links of hard links, 40 at most.
-func (b *builder) linkTarget(e *Entry) *Entry {
+func (b *builder) linkTarget(e *Entry, follow *settler) *Entry {
 	for range maxHops {
 		i, ok := b.at[e.Link]
 		if !ok {
-			return nil
+	for i, e := range links {
+		e.become(targets[i])
+	}
+			if i, ok = b.at[follow.real(e.Link)]; !ok {
+				return nil
+			}
 		}
 		if e = &b.scan.Entries[i]; e.Type != HardLink {
 			return e

@@ -72,12 +72,30 @@ func (m *merger) add(s *Scan, layer int) {
 		}
 		m.parents(e.Path)
 	}
+	m.marks(s)
 	for _, p := range append(hide, s.Whiteouts...) {
 		m.hidden[p] = true
 	}
 	for _, p := range append(cut, s.Opaque...) {
 		m.opaque[p] = true
 	}
+	delete(m.opaque, "") // engines do not look at the mark of the root
+}
+
+// marks makes the directories in which a layer hides something: an engine cannot write the mark without them.
+func (m *merger) marks(s *Scan) {
+	m.fresh = false
+	for _, p := range s.Whiteouts {
+		if dir := dirOf(p); dir != "" && !m.isHidden(p) {
+			m.parents(p)
+		}
+	}
+	for _, p := range s.Opaque {
+		if p != "" && !m.isHidden(p+"/x") {
+			m.parents(p + "/x")
+		}
+	}
+	m.fresh = false
 }
 
 // parents makes sure that the directories above a path exist; a layer need not name them.
@@ -119,7 +137,7 @@ func (m *merger) dirHidden(dir string) bool {
 		}
 		i := strings.LastIndexByte(dir, '/')
 		if i < 0 {
-			return dir != "" && m.opaque[""]
+			return false
 		}
 		dir = dir[:i]
 	}
@@ -138,7 +156,7 @@ func (t *Tree) resolveLinks() {
 			}
 			if target := indexes[below][n.Link]; target != nil && target.Type != HardLink {
 				resolved := *target
-				resolved.Path = p
+				resolved.Path, resolved.Mode, resolved.UID, resolved.GID = p, n.Mode, n.UID, n.GID
 				t.nodes[p] = Node{Entry: &resolved, Layer: n.Layer}
 				break
 			}

@@ -197,7 +197,7 @@ func (d *daemonImage) stream(
 ) ([]*layer.Scan, []bool, error) {
 	saved, err := d.cli.ImageSave(ctx, []string{d.id})
 	if err != nil {
-		return nil, nil, daemonError(err, d.id)
+		return nil, nil, errs.Wrap(err, errs.Unavailable, "docker daemon does not send image %s: %v", d.id, err)
 	}
 	defer saved.Close()
 	seen := map[string]*layer.Scan{}
