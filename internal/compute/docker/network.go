@@ -134,6 +134,26 @@ func (b *Backend) dropGroup(ctx context.Context, group string) {
 	}
 }
 
+// Leave removes the door network when no task is left that could need it: an engine has few to give. It is made again with the
+// next task.
+//
+// Errors: Unavailable.
+func (b *Backend) Leave(ctx context.Context) error {
+	b.networks.Lock()
+	defer b.networks.Unlock()
+	members, err := b.engine.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: b.ours()})
+	if err != nil {
+		return b.fail(ctx, err, errs.Unavailable, "list of tasks")
+	}
+	if len(members.Items) > 0 {
+		return nil
+	}
+	if _, err := b.engine.NetworkRemove(ctx, b.doorName(), client.NetworkRemoveOptions{}); err != nil && !errdefs.IsNotFound(err) {
+		return b.fail(ctx, err, errs.Unavailable, "network %s", b.doorName())
+	}
+	return nil
+}
+
 // address is the IPv4 address by which a task's group reaches it.
 func (b *Backend) address(labels map[string]string, joined map[string]*network.EndpointSettings) string {
 	names := []string{b.doorName()}
