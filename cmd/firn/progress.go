@@ -24,7 +24,7 @@ func wantsColor(w io.Writer) bool {
 	return os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && isTerminal(w)
 }
 
-// bar shows how many layers are read, on a terminal and only when it takes long. The zero value shows nothing.
+// bar shows how many layers and bytes are read, on a terminal and only when it takes long. The zero value shows nothing.
 type bar struct {
 	w     io.Writer
 	name  string
@@ -50,7 +50,7 @@ func (b *bar) step(p imagecheck.Progress) {
 		return
 	}
 	full := barWidth * p.Done / p.Total
-	fmt.Fprintf(b.w, "\r\x1b[K[%s%s] %d/%d layers of %.60s", strings.Repeat("#", full), strings.Repeat(".", barWidth-full), p.Done, p.Total, b.name)
+	fmt.Fprintf(b.w, "\r\x1b[K[%s%s] %d/%d layers, %d MB of %.60s", strings.Repeat("#", full), strings.Repeat(".", barWidth-full), p.Done, p.Total, p.ReadBytes/1e6, b.name)
 	b.shown = true
 }
 

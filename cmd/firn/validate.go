@@ -26,6 +26,7 @@ type validateFlags struct {
 	format   string
 	bases    []string
 	baseType string
+	trust    bool
 	scan     scanFlags
 }
 
@@ -64,6 +65,7 @@ func newValidateCommand() *cobra.Command {
 	cmd.Flags().StringVar(&f.format, "format", imagecheck.FormatText, strings.Join(imagecheck.Formats(), ", "))
 	cmd.Flags().StringArrayVar(&f.bases, "base", nil, "image that IMAGE must be built on; may be repeated")
 	cmd.Flags().StringVar(&f.baseType, "base-type", "", "wanted type of the base: CPU or GPU")
+	cmd.Flags().BoolVar(&f.trust, "trust-layers", false, "do not hash uncompressed layers in files, read their headers only")
 	f.scan.register(cmd.Flags())
 	cmd.Flags().BoolVar(&printSchema, "schema", false, "print the JSON Schema of --format json and do nothing else")
 	return cmd
@@ -91,7 +93,7 @@ func (f *validateFlags) validate(ctx context.Context, image string, stdout, stde
 	if err != nil {
 		return err
 	}
-	opts.Ref, opts.BaseType = image, f.baseType
+	opts.Ref, opts.BaseType, opts.TrustLayers = image, f.baseType, f.trust
 	scan, done, err := f.scan.open(time.Now(), stderr)
 	if err != nil {
 		return err

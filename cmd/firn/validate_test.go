@@ -66,6 +66,7 @@ func TestValidate(t *testing.T) {
 		"missing base":    {[]string{"docker-archive:" + good, "--base", "docker-archive:" + junk + "x"}, 3, "IMAGE UNREADABLE"},
 		"limit":           {[]string{"docker-archive:" + good, "--max-unpacked", "1KiB"}, 3, "--max-unpacked"},
 		"json":            {[]string{"docker-archive:" + good, "--format", "json", "--no-cache"}, 0, `"schema": "firn.validate/1"`},
+		"trusted layers":  {[]string{"docker-archive:" + good, "--trust-layers"}, 0, "[WARN] image_intact: 1 layers decode; 1 of them were taken on trust"},
 		"unknown policy":  {[]string{"docker-archive:" + good, "--policy", "nope"}, 2, ""},
 		"unknown format":  {[]string{"docker-archive:" + good, "--format", "nope"}, 2, ""},
 		"unknown flag":    {[]string{"docker-archive:" + good, "--nope"}, 2, ""},

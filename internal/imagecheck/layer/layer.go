@@ -67,10 +67,22 @@ type Scan struct {
 	Opaque       []string // directories whose lower content is hidden
 }
 
-// Limits bounds what reading a hostile image may cost. Its methods may be called concurrently.
+// Limits bounds what reading a hostile image may cost, and tells what it costs. Its methods may be called concurrently.
 type Limits struct {
 	MaxUnpacked int64   // bytes of one layer's tar stream; 0 means 64 GiB
 	Budget      *Budget // shared by all layers of an image; nil means a fresh one per layer
+
+	Seen func(bytes int) // told of stored bytes as they are read, from several goroutines; may be nil
+}
+
+func (l Limits) orDefaults() Limits {
+	if l.MaxUnpacked == 0 {
+		l.MaxUnpacked = DefaultMaxUnpacked
+	}
+	if l.Budget == nil {
+		l.Budget = NewBudget()
+	}
+	return l
 }
 
 // DefaultMaxUnpacked is the bound of one unpacked layer unless Limits says otherwise, bytes.

@@ -29,13 +29,22 @@ const pathMax = 4095
 //
 // Errors: Corrupt for bytes that do not decode or give another diffID, Exhausted for a limit, else what stored or ctx gave.
 func Read(ctx context.Context, diffID string, stored io.Reader, limits Limits) (*Scan, error) {
-	if limits.MaxUnpacked == 0 {
-		limits.MaxUnpacked = DefaultMaxUnpacked
-	}
-	if limits.Budget == nil {
-		limits.Budget = NewBudget()
-	}
-	stream := newTarStream(ctx, diffID, stored, limits.MaxUnpacked)
+	s, _, err := ReadBlob(ctx, diffID, stored, limits)
+	return s, err
+}
+
+// Blob describes the stored bytes of a layer.
+type Blob struct {
+	Digest string
+	Size   int64 // bytes
+}
+
+// ReadBlob is Read that also describes the stored bytes, which it has hashed.
+//
+// Errors: as Read.
+func ReadBlob(ctx context.Context, diffID string, stored io.Reader, limits Limits) (*Scan, Blob, error) {
+	limits = limits.orDefaults()
+	stream := newTarStream(ctx, diffID, stored, limits)
 	defer stream.Close()
 	b := newBuilder(diffID, limits.Budget)
 	err := b.readTar(tar.NewReader(stream))
@@ -43,15 +52,15 @@ func Read(ctx context.Context, diffID string, stored io.Reader, limits Limits) (
 		_, err = io.Copy(io.Discard, stream)
 	}
 	if err != nil {
-		return nil, readError(ctx, err, diffID, stream.offset)
+		return nil, Blob{}, readError(ctx, err, diffID, stream.offset)
 	}
 	if got := stream.digest(); diffID == "" {
 		b.scan.DiffID = got
 	} else if got != diffID {
-		return nil, &Failure{DiffID: diffID, Err: errs.New(errs.Corrupt, "layer %s unpacks to %s", diffID, got)}
+		return nil, Blob{}, &Failure{DiffID: diffID, Err: errs.New(errs.Corrupt, "layer %s unpacks to %s", diffID, got)}
 	}
 	b.scan.UnpackedSize = stream.offset
-	return b.finish(), nil
+	return b.finish(), stream.blob(), nil
 }
 
 // readError keeps errors that already say what is wrong and gives the others their place.
@@ -96,6 +105,9 @@ func (b *builder) readTar(r *tar.Reader) error {
 }
 
 func (b *builder) addHeader(h *tar.Header, body io.Reader) error {
+	if n := max(len(h.Name), len(h.Linkname)); n > pathMax {
+		return fmt.Errorf("a name of %d bytes, Linux has at most %d", n, pathMax)
+	}
 	name := clean(h.Name)
 	if dir, base := path.Split(name); strings.HasPrefix(base, whiteoutPrefix) {
 		return b.addMark(dir, base)
@@ -105,9 +117,6 @@ func (b *builder) addHeader(h *tar.Header, body io.Reader) error {
 	case tar.TypeReg, tar.TypeRegA, tar.TypeGNUSparse, tar.TypeCont: //nolint:staticcheck // old archives carry TypeRegA
 		e.Type = File
 	case tar.TypeDir:
-	if n := max(len(h.Name), len(h.Linkname)); n > pathMax {
-		return fmt.Errorf("a name of %d bytes, Linux has at most %d", n, pathMax)
-	}
 		e.Type, e.Size = Dir, 0
 	case tar.TypeSymlink:
 		e.Type, e.Link, e.Size = Symlink, h.Linkname, 0
@@ -158,6 +167,8 @@ func (b *builder) add(e Entry) error {
 // finish resolves the hard links whose target lies in this layer. All names of a file share its mode and owner: engines give it
 // those of the last link.
 func (b *builder) finish() *Scan {
+	var links, targets []*Entry
+	follow := b.settler()
 	for i := range b.scan.Entries {
 		e := &b.scan.Entries[i]
 		if e.Type != HardLink {
@@ -168,8 +179,9 @@ func (b *builder) finish() *Scan {
 			target.Mode, target.UID, target.GID = e.Mode, e.UID, e.GID
 		}
 	}
-	var links, targets []*Entry
-	follow := b.settler()
+	for i, e := range links {
+		e.become(targets[i])
+	}
 	s := b.scan // a copy, so that the maps of the builder do not live as long as the scan
 	return &s
 }
@@ -179,9 +191,6 @@ func (b *builder) linkTarget(e *Entry, follow *settler) *Entry {
 	for range maxHops {
 		i, ok := b.at[e.Link]
 		if !ok {
-	for i, e := range links {
-		e.become(targets[i])
-	}
 			if i, ok = b.at[follow.real(e.Link)]; !ok {
 				return nil
 			}

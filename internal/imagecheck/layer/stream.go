@@ -16,57 +16,94 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// countingReader counts what it passes on, and stops when its context ends.
-type countingReader struct {
-	ctx context.Context
-	r   io.Reader
-	n   int64
+// source passes on stored bytes, tells how many, and stops when its context ends.
+type source struct {
+	ctx  context.Context
+	r    io.Reader
+	seen func(bytes int)
 }
 
-func (c *countingReader) Read(p []byte) (int, error) {
-	if err := c.ctx.Err(); err != nil {
+// Read implements io.Reader.
+func (s *source) Read(p []byte) (int, error) {
+	if err := s.ctx.Err(); err != nil {
 		return 0, err
 	}
+	n, err := s.r.Read(p)
+	if s.seen != nil && n > 0 {
+		s.seen(n)
+	}
+	return n, err
+}
+
+// counted counts what is read through it.
+type counted struct {
+	r io.Reader
+	n int64
+}
+
+// Read implements io.Reader.
+func (c *counted) Read(p []byte) (int, error) {
 	n, err := c.r.Read(p)
 	c.n += int64(n)
 	return n, err
 }
 
-// unpack gives the tar stream inside stored bytes: plain, gzip (also of several members) or zstd, decided by the content.
-func unpack(r io.Reader) (io.Reader, func(), error) {
-	b := bufio.NewReaderSize(r, 256<<10)
-	magic, err := b.Peek(4)
-	if err != nil && err != io.EOF {
-		return nil, nil, err
-	}
+// packing is how stored bytes are compressed.
+type packing int
+
+const (
+	plain packing = iota
+	gzipped
+	zstandard
+)
+
+// packingOf decides by the first four bytes, because media types lie.
+func packingOf(magic []byte) packing {
 	switch {
 	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}):
-		z, err := gzip.NewReader(b)
+		return gzipped
+	case bytes.Equal(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}), len(magic) == 4 && magic[0]&0xf0 == 0x50 && bytes.Equal(magic[1:], []byte{0x2a, 0x4d, 0x18}):
+		return zstandard
+	}
+	return plain
+}
+
+// peekPacking looks at the beginning of r without reading it.
+func peekPacking(r *bufio.Reader) (packing, error) {
+	magic, err := r.Peek(4)
+	if err != nil && err != io.EOF {
+		return plain, err
+	}
+	return packingOf(magic), nil
+}
+
+// inflater gives what r unpacks to. A bufio.Reader is what the decoders are fastest with.
+func inflater(r *bufio.Reader, p packing) (io.Reader, func(), error) {
+	switch p {
+	case gzipped:
+		z, err := gzip.NewReader(r)
 		if err != nil {
 			return nil, nil, err
 		}
 		return z, func() { _ = z.Close() }, nil
-	case bytes.Equal(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}), len(magic) == 4 && magic[0]&0xf0 == 0x50 && bytes.Equal(magic[1:], []byte{0x2a, 0x4d, 0x18}):
-		z, err := zstd.NewReader(b, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(zstdWindow))
+	case zstandard:
+		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(zstdWindow))
 		if err != nil {
 			return nil, nil, err
 		}
 		return z, z.Close, nil
 	}
-	return b, func() {}, nil
+	return r, func() {}, nil
 }
 
-// tarStream is the unpacked stream of one layer: inflated by a goroutine of its own, hashed and counted by the reader.
-type tarStream struct {
-	diffID string
+// ahead fills buffers in a goroutine of its own while its reader works on the one before.
+type ahead struct {
 	blocks chan block
 	free   chan []byte
 	stop   chan struct{}
 	cur    []byte
 	whole  []byte
 	err    error
-	hash   hash.Hash
-	offset int64
 }
 
 type block struct {
@@ -79,48 +116,72 @@ const (
 	blockCount = 4
 )
 
-// newTarStream starts to inflate stored. Close must be called.
-func newTarStream(ctx context.Context, diffID string, stored io.Reader, maxUnpacked int64) *tarStream {
-	t := &tarStream{
-		diffID: diffID, hash: sha256.New(),
-		blocks: make(chan block, blockCount), free: make(chan []byte, blockCount), stop: make(chan struct{}),
-	}
+// readAhead calls fill until it gives an error, then end. Close must be called.
+func readAhead(fill func(buffer []byte) (int, error), end func()) *ahead {
+	a := &ahead{blocks: make(chan block, blockCount), free: make(chan []byte, blockCount), stop: make(chan struct{})}
 	for range blockCount {
-		t.free <- make([]byte, blockSize)
+		a.free <- make([]byte, blockSize)
 	}
-	go t.inflate(&countingReader{ctx: ctx, r: stored}, maxUnpacked)
-	return t
+	go func() {
+		defer close(a.blocks)
+		defer end()
+		a.run(fill)
+	}()
+	return a
 }
 
-func (t *tarStream) inflate(stored *countingReader, maxUnpacked int64) {
-	defer close(t.blocks)
-	unpacked, closeIt, err := unpack(stored)
-	if err != nil {
-		t.blocks <- block{err: err}
-		return
-	}
-	defer closeIt()
-	total := int64(0)
+func (a *ahead) run(fill func(buffer []byte) (int, error)) {
 	for {
 		var buffer []byte
 		select {
-		case <-t.stop:
+		case <-a.stop:
 			return
-		case buffer = <-t.free:
+		case buffer = <-a.free:
 		}
-		n, err := fill(unpacked, buffer)
-		total += int64(n)
-		if e := t.limit(total, stored.n, maxUnpacked); e != nil {
-			err = e
-		}
+		n, err := fill(buffer)
 		select {
-		case <-t.stop:
+		case <-a.stop:
 			return
-		case t.blocks <- block{data: buffer[:n], err: err}:
+		case a.blocks <- block{data: buffer[:n], err: err}:
 		}
 		if err != nil {
 			return
 		}
+	}
+}
+
+// next makes another block the current one. An error comes after all bytes before it.
+func (a *ahead) next() error {
+	if a.err != nil {
+		return a.err
+	}
+	if a.whole != nil {
+		a.free <- a.whole
+	}
+	b, ok := <-a.blocks
+	if !ok {
+		b.err = io.ErrUnexpectedEOF
+	}
+	a.cur, a.whole, a.err = b.data, b.data[:cap(b.data)], b.err
+	return nil
+}
+
+// Read implements io.Reader.
+func (a *ahead) Read(p []byte) (int, error) {
+	for len(a.cur) == 0 {
+		if err := a.next(); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(p, a.cur)
+	a.cur = a.cur[n:]
+	return n, nil
+}
+
+// Close ends the goroutine.
+func (a *ahead) Close() {
+	close(a.stop)
+	for range a.blocks {
 	}
 }
 
@@ -134,58 +195,166 @@ func fill(r io.Reader, buffer []byte) (n int, err error) {
 	return n, err
 }
 
-func (t *tarStream) limit(unpacked, stored, maxUnpacked int64) error {
+// tarStream is the unpacked stream of one layer. Reading and hashing the stored bytes, inflating them, and hashing and reading what
+// comes out are three goroutines; plain bytes are hashed once and need two.
+type tarStream struct {
+	*ahead
+	hash   hash.Hash
+	offset int64
+
+	// What follows belongs to the goroutine that inflates until the stream has ended.
+	diffID      string
+	packing     packing
+	stored      *bufio.Reader
+	storedHash  hash.Hash
+	storedAhead *ahead
+	taken       counted
+	unpacked    io.Reader
+	total       int64
+	maxUnpacked int64
+	closeIt     func()
+}
+
+// newTarStream starts to inflate stored. Close must be called.
+func newTarStream(ctx context.Context, diffID string, stored io.Reader, limits Limits) *tarStream {
+	t := &tarStream{
+		diffID: diffID, hash: sha256.New(), maxUnpacked: limits.MaxUnpacked, closeIt: func() {},
+		stored: bufio.NewReaderSize(&source{ctx: ctx, r: stored, seen: limits.Seen}, blockSize),
+	}
+	t.ahead = readAhead(t.inflate, t.end)
+	return t
+}
+
+// inflate fills a buffer with unpacked bytes.
+func (t *tarStream) inflate(buffer []byte) (int, error) {
+	if t.unpacked == nil {
+		if err := t.open(); err != nil {
+			return 0, err
+		}
+	}
+	n, err := fill(t.unpacked, buffer)
+	t.total += int64(n)
+	if e := t.limit(); e != nil {
+		return n, e
+	}
+	if err == io.EOF && t.storedAhead != nil {
+		// The digest of the stored bytes is of all of them, also of those that a decoder does not look at.
+		if _, e := io.Copy(io.Discard, t.storedAhead); e != nil {
+			return n, e
+		}
+	}
+	return n, err
+}
+
+// open finds out how the layer is compressed.
+func (t *tarStream) open() (err error) {
+	if t.packing, err = peekPacking(t.stored); err != nil {
+		return err
+	}
+	if t.packing == plain {
+		t.taken.r = t.stored
+		t.unpacked = &t.taken
+		return nil
+	}
+	t.storedHash = sha256.New()
+	t.storedAhead = readAhead(func(buffer []byte) (int, error) {
+		n, err := t.stored.Read(buffer)
+		t.storedHash.Write(buffer[:n])
+		return n, err
+	}, func() {})
+	t.taken.r = t.storedAhead
+	t.unpacked, t.closeIt, err = inflater(bufio.NewReaderSize(&t.taken, blockSize), t.packing)
+	if err != nil {
+		t.closeIt = func() {}
+	}
+	return err
+}
+
+// end lets go of what open made.
+func (t *tarStream) end() {
+	t.closeIt()
+	if t.storedAhead != nil {
+		t.storedAhead.Close()
+	}
+}
+
+func (t *tarStream) limit() error {
 	switch {
-	case unpacked > maxUnpacked:
-		return errs.New(errs.Exhausted, "layer %s unpacks to more than %d bytes", t.diffID, maxUnpacked)
-	case unpacked > ratioFloor && unpacked > ratioMax*stored:
-		return errs.New(errs.Exhausted, "layer %s unpacks to more than %d times its %d stored bytes", t.diffID, ratioMax, stored)
+	case t.total > t.maxUnpacked:
+		return errs.New(errs.Exhausted, "layer %s unpacks to more than %d bytes", t.diffID, t.maxUnpacked)
+	case t.total > ratioFloor && t.total > ratioMax*t.taken.n:
+		return errs.New(errs.Exhausted, "layer %s unpacks to more than %d times its %d stored bytes", t.diffID, ratioMax, t.taken.n)
+	}
+	return nil
+}
+
+// advance makes sure that there are current bytes, and that they are hashed.
+func (t *tarStream) advance() error {
+	for len(t.cur) == 0 {
+		if err := t.next(); err != nil {
+			return err
+		}
+		t.hash.Write(t.cur)
 	}
 	return nil
 }
 
 // Read implements io.Reader.
 func (t *tarStream) Read(p []byte) (int, error) {
-	for len(t.cur) == 0 {
-		if t.err != nil {
-			return 0, t.err
-		}
-		if t.whole != nil {
-			t.free <- t.whole[:blockSize]
-			t.whole = nil
-		}
-		b, ok := <-t.blocks
-		if !ok {
-			t.err = io.ErrUnexpectedEOF
-			continue
-		}
-		t.cur, t.err = b.data, b.err
-		if b.data != nil {
-			t.whole = b.data[:0]
-		}
-		t.hash.Write(t.cur)
+	if err := t.advance(); err != nil {
+		return 0, err
 	}
 	n := copy(p, t.cur)
-	t.cur = t.cur[n:]
-	t.offset += int64(n)
+	t.take(n)
 	return n, nil
 }
 
-// digest gives the diffID of what was read.
-func (t *tarStream) digest() string { return "sha256:" + hex.EncodeToString(t.hash.Sum(nil)) }
-
-// Close ends the goroutine.
-func (t *tarStream) Close() {
-	close(t.stop)
-	for range t.blocks {
-	}
+func (t *tarStream) take(n int) {
+	t.cur = t.cur[n:]
+	t.offset += int64(n)
 }
+
+// Seek implements io.Seeker forwards only, which is how a tar reader passes over bodies: they are hashed and not copied.
+func (t *tarStream) Seek(offset int64, whence int) (int64, error) {
+	if whence != io.SeekCurrent || offset < 0 {
+		return 0, errs.New(errs.Unsupported, "layer %s is read forwards", t.diffID)
+	}
+	for offset > 0 {
+		if err := t.advance(); err == io.EOF {
+			return t.offset, io.ErrUnexpectedEOF // io.EOF would pass for the end of the archive
+		} else if err != nil {
+			return t.offset, err
+		}
+		n := min(offset, int64(len(t.cur)))
+		t.take(int(n))
+		offset -= n
+	}
+	return t.offset, nil
+}
+
+// digest gives the diffID of what was read.
+func (t *tarStream) digest() string { return digestOf(t.hash) }
+
+// blob describes the stored bytes. The stream has been read to its end.
+func (t *tarStream) blob() Blob {
+	if t.packing == plain {
+		return Blob{Digest: t.digest(), Size: t.offset}
+	}
+	return Blob{Digest: digestOf(t.storedHash), Size: t.taken.n}
+}
+
+func digestOf(h hash.Hash) string { return "sha256:" + hex.EncodeToString(h.Sum(nil)) }
 
 // Unpack writes what stored bytes unpack to, at most DefaultMaxUnpacked of it; plain bytes are copied.
 //
 // Errors: Exhausted for a limit, else what the decoder, r or w gave.
 func Unpack(w io.Writer, r io.Reader) error {
-	unpacked, closeIt, err := unpack(r)
+	b := bufio.NewReaderSize(r, blockSize)
+	p, err := peekPacking(b)
+	if err != nil {
+		return err
+	}
+	unpacked, closeIt, err := inflater(b, p)
 	if err != nil {
 		return err
 	}

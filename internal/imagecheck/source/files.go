@@ -171,11 +171,17 @@ func (t *tarball) open(name string) (io.ReadCloser, error) {
 			break
 		}
 		if p.link == "" {
-			return io.NopCloser(io.NewSectionReader(t.file, p.offset, p.size)), nil
+			return part{io.NewSectionReader(t.file, p.offset, p.size)}, nil
 		}
 		name = p.link
 	}
 	return nil, errs.New(errs.NotFound, "file %s is not in the archive", name)
 }
+
+// part is a file inside an archive. It can be read at any place, so that headers can be read without what lies between them.
+type part struct{ *io.SectionReader }
+
+// Close implements io.Closer; the archive stays open.
+func (part) Close() error { return nil }
 
 func (t *tarball) Close() error { return t.file.Close() }
