@@ -17,8 +17,8 @@ import (
 // capabilities is what root in a container keeps. Job images run as root, install packages at start and start cron, and each
 // of these was seen to be needed: without SETGID cron runs nothing, without SETUID nobody becomes another user (su, apt),
 // without KILL their processes cannot be ended, without CHOWN, FOWNER and DAC_OVERRIDE installers cannot set up files of
-// other users. Everything else is dropped, also what engines give by default: raw sockets, low ports, device nodes, chroot,
-// file capabilities.
+// other users. Everything else is dropped, also what engines give by default: raw sockets, device nodes, chroot, file
+// capabilities. Low ports need no capability: engines let everybody in a container bind them.
 var capabilities = []string{"CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "SETGID", "SETUID"}
 
 // createOptions turns a task into what the engine creates. It is a pure function of both.

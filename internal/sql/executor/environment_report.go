@@ -35,6 +35,9 @@ func environmentReport(ctx context.Context, w *work, args []query.Value) (query.
 			return err
 		}
 		packed, err = tx.Report(o.ID)
+		if errs.Is(err, errs.NotFound) {
+			return errs.New(errs.NotFound, "custom runtime environment %s has no report: it was made before reports were kept; CREATE OR REPLACE makes one", named)
+		}
 		return err
 	})
 	if err != nil {
