@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package catalog is the contract of Firn's only truth: objects, grants, sessions, tokens, statements with their results,
-// jobs, images, stage files and the audit trail. It holds nouns and promises, no behaviour.
+// nodes, jobs, images, stage files and the audit trail. It holds nouns and promises, no behaviour.
 //
 // Everything that must survive a kill, or that a second replica must know, is here; what rooms keep in memory are caches
 // that may be dropped at any moment. catalog/sqlstore implements Store on SQLite and PostgreSQL; catalog/catalogtest is the
@@ -9,7 +9,7 @@
 // View and Update.
 //
 // Read this file first, then one file per noun: object.go, spec.go, privilege.go, grant.go, report.go, session.go, statement.go,
-// job.go, image.go, file.go, audit.go.
+// node.go, job.go, image.go, image_event.go, file.go, audit.go.
 package catalog
 
 import (
@@ -50,6 +50,7 @@ type Tx interface {
 	Grants
 	Sessions
 	Statements
+	Nodes
 	Jobs
 	Images
 	Files

@@ -27,6 +27,8 @@ func brokenRows() map[string]func(catalog.Store) catalog.Store {
 		"a statement ends once":                                    onTx(func(tx catalog.Tx) catalog.Tx { return endsAgain{tx} }),
 		"history lists what was asked for, newest first":           onTx(func(tx catalog.Tx) catalog.Tx { return showsAllRoles{tx} }),
 		"statements of a lost node fail":                           onTx(func(tx catalog.Tx) catalog.Tx { return failsNothing{tx} }),
+		"a node lives as long as it is seen":                       onTx(func(tx catalog.Tx) catalog.Tx { return seesAll{tx} }),
+		"a removed node knows":                                     onTx(func(tx catalog.Tx) catalog.Tx { return beatsOn{tx} }),
 		"old results and statements are purged":                    onTx(func(tx catalog.Tx) catalog.Tx { return purgesMore{tx} }),
 		"files come back as they were stored":                      onTx(func(tx catalog.Tx) catalog.Tx { return losesMD5{tx} }),
 		"files are listed by prefix in byte order":                 onTx(func(tx catalog.Tx) catalog.Tx { return likesWildcards{tx} }),
@@ -126,6 +128,14 @@ func (w showsAllRoles) History(f catalog.StatementFilter) iter.Seq2[*catalog.Sta
 type failsNothing struct{ catalog.Tx }
 
 func (w failsNothing) FailAbandoned(string, string) (int, error) { return 2, nil }
+
+type seesAll struct{ catalog.Tx }
+
+func (w seesAll) ListNodes(time.Duration) iter.Seq2[catalog.Node, error] { return w.Tx.ListNodes(0) }
+
+type beatsOn struct{ catalog.Tx }
+
+func (w beatsOn) BeatNode(id string) error { return unless(errs.NotFound, w.Tx.BeatNode(id)) }
 
 type purgesMore struct{ catalog.Tx }
 
