@@ -40,6 +40,7 @@ var settings = []setting{
 	{"tls-cert", "", "certificate file; with it the server speaks HTTPS"},
 	{"tls-key", "", "key file of the certificate"},
 	{"insecure-http", "false", "serve plain HTTP on an address beyond this machine"},
+	{"vulnerability-db", "", "file of firn db import; new runtime environments are looked up in it. A new file is read without a restart"},
 	{"log-format", "text", "text or json"},
 	{"log-level", "info", "debug, info, warn or error"},
 }
@@ -56,6 +57,7 @@ type config struct {
 	DataDir, Listen, Database, Blobs, Compute, PublicURL, Account string
 	TLSCert, TLSKey                                               string
 	InsecureHTTP                                                  bool
+	VulnerabilityDB                                               string
 	LogFormat, LogLevel                                           string
 	AdminPassword                                                 errs.Secret
 }
@@ -123,7 +125,7 @@ func loadConfig(flags *pflag.FlagSet, environ func() []string) (config, error) {
 		DataDir: k.String("data-dir"), Listen: k.String("listen"), Database: k.String("database"), Blobs: k.String("blobs"),
 		Compute: k.String("compute"), PublicURL: strings.TrimRight(k.String("public-url"), "/"),
 		Account: strings.ToUpper(k.String("account")), TLSCert: k.String("tls-cert"), TLSKey: k.String("tls-key"),
-		InsecureHTTP: k.Bool("insecure-http"), LogFormat: k.String("log-format"), LogLevel: k.String("log-level"),
+		InsecureHTTP: k.Bool("insecure-http"), VulnerabilityDB: k.String("vulnerability-db"), LogFormat: k.String("log-format"), LogLevel: k.String("log-level"),
 		AdminPassword: errs.Secret(vars[passwordEnv]),
 	}
 	return c, c.complete()

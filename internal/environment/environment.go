@@ -34,7 +34,7 @@ type Images interface {
 	Image(ctx context.Context, repository catalog.ID, image, digest string) (v1.Image, error)
 }
 
-// Options is what a Checker needs. All fields but Limit are required.
+// Options is what a Checker needs. All fields but Advisories and Limit are required.
 type Options struct {
 	Catalog catalog.Store
 	Images  Images
@@ -42,9 +42,11 @@ type Options struct {
 	Cache   *imagecheck.Cache
 	Wake    func() // hint to the scheduler
 	Version string
-	Limit   time.Duration // how long the executed check may run; 0: 4 minutes. It takes 6 seconds on a machine with nothing else to do.
-	Now     func() time.Time
-	Log     *slog.Logger
+	// Advisories are looked up for what an image has installed; nil: no scan.
+	Advisories *Advisories
+	Limit      time.Duration // how long the executed check may run; 0: 4 minutes. It takes 6 seconds on a machine with nothing else to do.
+	Now        func() time.Time
+	Log        *slog.Logger
 }
 
 // Checker implements executor.ImageChecker. It is safe for concurrent use.
@@ -70,26 +72,12 @@ func (c *Checker) Resolve(ctx context.Context, path string) (executor.ImageRef, 
 //
 // Errors: Refused when the image is not fit; Unavailable when it cannot be run now; Canceled.
 func (c *Checker) Check(ctx context.Context, ref executor.ImageRef, baseType string) (executor.ImageVerdict, error) {
-	bases, err := c.bases(ctx)
+	baseType = strings.ToUpper(baseType)
+	policy, err := c.policyText(ctx)
 	if err != nil {
 		return executor.ImageVerdict{}, err
 	}
-	if len(bases) == 0 {
-		return executor.ImageVerdict{}, errs.New(errs.Refused, "no base image is approved yet, so no image can derive from one: "+
-			"publish one with `firnd base build`, or push one to %s", baseRepository)
-	}
-	img, err := c.Images.Image(ctx, ref.Repository.ID, ref.Image, ref.Digest)
-	if err != nil {
-		return executor.ImageVerdict{}, err
-	}
-	policy, err := imagecheck.Builtin(imagecheck.PolicyDefault)
-	if err != nil {
-		return executor.ImageVerdict{}, err
-	}
-	report, err := imagecheck.Check(ctx, img, imagecheck.Options{
-		Policy: policy, Bases: bases, BaseType: strings.ToUpper(baseType), Platform: "linux/amd64", Cache: c.Cache,
-		Ref: ref.Path, Source: "registry", Digest: ref.Digest, Version: c.Version, Now: c.Now,
-	})
+	report, err := c.judge(ctx, ref, baseType, policy)
 	if err != nil {
 		return executor.ImageVerdict{}, err
 	}
@@ -106,7 +94,7 @@ func (c *Checker) Check(ctx context.Context, ref executor.ImageRef, baseType str
 	if err != nil {
 		return executor.ImageVerdict{}, errs.Wrap(err, errs.Internal, "report of %s", ref.Path)
 	}
-	verdict := executor.ImageVerdict{Report: text, BaseType: strings.ToUpper(baseType)}
+	verdict := executor.ImageVerdict{Report: text, BaseType: baseType, Policy: policy}
 	if b := report.Image.Base; b != nil {
 		verdict.BaseImage = b.Ref
 	}
@@ -123,19 +111,20 @@ func unfit(ref executor.ImageRef, report *imagecheck.Report) error {
 	}
 	failed := report.Failed()
 	var text strings.Builder
-	fmt.Fprintf(&text, "image %s is not fit for a custom runtime environment: %d of %d checks failed.", ref.Path, len(failed), len(report.Checks))
+	fmt.Fprintf(&text, "image %s is not fit for a custom runtime environment: %d of %d checks failed by policy %s (sha256 %.12s).",
+		ref.Path, len(failed), len(report.Checks), report.Policy.Name, report.Policy.SHA256)
 	for _, check := range failed {
 		fmt.Fprintf(&text, "\n[FAIL] %s: %s", check.ID, check.Message)
 		if check.Remedy != "" {
 			fmt.Fprintf(&text, "\n       fix: %s", check.Remedy)
 		}
 	}
-	text.WriteString("\nCorrect the Dockerfile, see the same checks with `firn validate`, push again, and repeat the statement.")
+	text.WriteString("\nCorrect the Dockerfile, see the same checks with `firn validate --server URL`, push again, and repeat the statement.")
 	return errs.New(errs.Refused, "%s", text.String())
 }
 
 // baseRepository is where approved bases are: every image in it is one.
-const baseRepository = "/snowflake/images/snowflake_images"
+const baseRepository = imagecheck.ApprovedBases
 
 // bases lists the approved bases by their tags, with type and Python version from the labels that `firnd base build` writes.
 func (c *Checker) bases(ctx context.Context) ([]imagecheck.Base, error) {

@@ -50,6 +50,7 @@ func newShelf(t *testing.T) (*shelf, *Checker) {
 	}
 	s.update(func(tx catalog.Tx) error {
 		for _, o := range []*catalog.Object{
+			{ID: catalog.AccountID, Kind: catalog.KindAccount, Name: catalog.Name{Object: "FIRN"}, Spec: &catalog.AccountSpec{}},
 			{Kind: catalog.KindDatabase, Name: catalog.Name{Object: "SNOWFLAKE"}, Spec: &catalog.DatabaseSpec{}},
 			{Kind: catalog.KindSchema, Name: catalog.Name{Database: "SNOWFLAKE", Object: "IMAGES"}, Spec: &catalog.SchemaSpec{}}, bases,
 		} {

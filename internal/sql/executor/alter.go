@@ -129,6 +129,10 @@ func (w *work) alterAccount(ctx context.Context, s *ast.Alter) (*Result, error) 
 	if err != nil {
 		return nil, err
 	}
+	detail, err := w.policyChange(s, set)
+	if err != nil {
+		return nil, err
+	}
 	err = w.update(ctx, func(tx catalog.Tx, _ *rbac.Guard) error {
 		o, err := tx.ObjectByID(catalog.AccountID)
 		if err != nil {
@@ -145,7 +149,7 @@ func (w *work) alterAccount(ctx context.Context, s *ast.Alter) (*Result, error) 
 		if err := tx.AlterObject(o); err != nil {
 			return err
 		}
-		return w.audit(tx, "alter", o, "parameters")
+		return w.audit(tx, "alter", o, detail)
 	})
 	return &Result{Rowset: status(succeeded)}, err
 }

@@ -83,11 +83,12 @@ func judgeEnvironment(ctx context.Context, w *work, o *catalog.Object) error {
 		Repository: ref.Repository.ID, Image: ref.Image, Tag: ref.Tag, Digest: ref.Digest, TagDigest: ref.TagDigest, Path: ref.Path,
 		BaseType: s.BaseType, BaseImage: verdict.BaseImage, Python: verdict.Python, Status: catalog.Resolved,
 	}
-	w.report = verdict.Report
+	w.report, w.policy = verdict.Report, verdict.Policy
 	return nil
 }
 
-// environmentCreated makes sure that what was judged is still what the tag names, and that the role may still read it.
+// environmentCreated makes sure that what was judged is still what the tag names, that the role may still read it, and that it was
+// judged by the policy that holds now.
 func environmentCreated(w *work, tx catalog.Tx, o *catalog.Object) error {
 	s := o.Spec.(*catalog.RuntimeEnvironmentSpec)
 	if _, err := readableRepository(tx, rbac.New(tx, w.who), s.Repository, s.Path); err != nil {
@@ -99,6 +100,9 @@ func environmentCreated(w *work, tx catalog.Tx, o *catalog.Object) error {
 	}
 	if now != s.TagDigest {
 		return errs.New(errs.Conflict, "the image %s changed while it was checked (checked %s, now %s): run the statement again", s.Path, s.TagDigest, orGone(now))
+	}
+	if err := samePolicy(tx, w.policy); err != nil {
+		return err
 	}
 	return tx.PutReport(o.ID, w.codec.pack.EncodeAll(w.report, nil))
 }

@@ -92,6 +92,18 @@ type ImageChecker interface {
 	// Errors: Refused when the image is not fit, with every failed check and its remedy in the message; Unavailable when it
 	// cannot be run now.
 	Check(ctx context.Context, ref ImageRef, baseType string) (ImageVerdict, error)
+	// Policy reads the text of an account's policy, "" being that of an account without one.
+	//
+	// Errors: Invalid, with line and key.
+	Policy(text string) (PolicyInfo, error)
+	// Terms gives what Check judges by now, the account's policy and the approved bases, as JSON of schema firn.policy/1.
+	Terms(ctx context.Context) ([]byte, error)
+}
+
+// PolicyInfo names a policy for images.
+type PolicyInfo struct {
+	Name   string
+	SHA256 string // of its content, hex, as reports give it
 }
 
 // ImageRef is an image in a repository, by digest.
@@ -111,6 +123,7 @@ type ImageVerdict struct {
 	BaseType  string // CPU or GPU
 	BaseImage string // path of the approved base
 	Python    string // X.Y
+	Policy    string // text of the account's policy that was applied
 }
 
 // Stages reads and writes files of stages.

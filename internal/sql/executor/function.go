@@ -94,6 +94,7 @@ func functionTable() map[string]function {
 		"SYSTEM$GET_COMPUTE_POOL_STATUS":        textFunction(1, 1, poolStatus),
 		"SYSTEM$REGISTRY_LIST_IMAGES":           textFunction(1, 1, listImages),
 		"SYSTEM$GET_RUNTIME_ENVIRONMENT_REPORT": textFunction(1, 1, environmentReport),
+		"SYSTEM$GET_RUNTIME_ENVIRONMENT_POLICY": textFunction(0, 0, environmentPolicy),
 		"SYSTEM$CLIENT_VERSION_INFO":            fixed("[]"),
 		"SYSTEM$ALLOWLIST":                      fixed("[]"),
 		"SYSTEM$BEHAVIOR_CHANGE_BUNDLE_STATUS": textFunction(1, 1, func(context.Context, *work, []query.Value) (query.Value, error) {

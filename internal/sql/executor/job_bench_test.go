@@ -5,6 +5,7 @@ package executor
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"strconv"
@@ -18,6 +19,7 @@ import (
 	"firn.dev/firn/internal/catalog"
 	"firn.dev/firn/internal/catalog/sqlstore"
 	"firn.dev/firn/internal/errs"
+	"firn.dev/firn/internal/imagecheck"
 	"firn.dev/firn/internal/sql/rowset"
 )
 
@@ -31,14 +33,22 @@ type jobBench struct {
 	admin *catalog.Session
 	ann   *catalog.Session
 	check *atomic.Pointer[error] // what the next image check says; nil: fit
-	woken *atomic.Int64
-	logs  map[string]string // by job name
+	// meanwhile is done while an image is checked; nil: nothing
+	meanwhile *atomic.Pointer[func()]
+	woken     *atomic.Int64
+	logs      map[string]string // by job name
 }
 
 func newJobBench(t *testing.T) *jobBench {
 	t.Helper()
+	return newJobBenchOn(t, "sqlite::memory:")
+}
+
+// newJobBenchOn makes the bench on a database.
+func newJobBenchOn(t *testing.T, database string) *jobBench {
+	t.Helper()
 	ctx := context.Background()
-	store, err := sqlstore.Open(ctx, "sqlite::memory:", sqlstore.Options{})
+	store, err := sqlstore.Open(ctx, database, sqlstore.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,9 +56,9 @@ func newJobBench(t *testing.T) *jobBench {
 	if err := Bootstrap(ctx, store, "", time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	b := &jobBench{t: t, store: store, check: &atomic.Pointer[error]{}, woken: &atomic.Int64{}, logs: map[string]string{}}
+	b := &jobBench{t: t, store: store, check: &atomic.Pointer[error]{}, meanwhile: &atomic.Pointer[func()]{}, woken: &atomic.Int64{}, logs: map[string]string{}}
 	b.e = New(Options{
-		Catalog: store, Images: catalogImages{store, b.check}, Stages: catalogStages{store}, Logs: textLogs(b.logs), Hosts: smallHost{},
+		Catalog: store, Images: catalogImages{store, b.check, b.meanwhile}, Stages: catalogStages{store}, Logs: textLogs(b.logs), Hosts: smallHost{},
 		Node: "n1", Account: "FIRN", Version: "1.2.3", Registry: func() string { return "localhost:8085" },
 		Wake: func() { b.woken.Add(1) }, Now: time.Now,
 	})
@@ -238,8 +248,9 @@ func jobGrants() []string {
 
 // catalogImages resolves paths by the catalog, and judges as it is told.
 type catalogImages struct {
-	store catalog.Store
-	check *atomic.Pointer[error]
+	store     catalog.Store
+	check     *atomic.Pointer[error]
+	meanwhile *atomic.Pointer[func()]
 }
 
 func (c catalogImages) Resolve(ctx context.Context, path string) (ImageRef, error) {
@@ -267,11 +278,47 @@ func (c catalogImages) Resolve(ctx context.Context, path string) (ImageRef, erro
 	})
 }
 
-func (c catalogImages) Check(_ context.Context, _ ImageRef, baseType string) (ImageVerdict, error) {
+func (c catalogImages) Check(ctx context.Context, _ ImageRef, baseType string) (ImageVerdict, error) {
+	policy, err := c.policy(ctx)
+	if err != nil {
+		return ImageVerdict{}, err
+	}
+	if meanwhile := c.meanwhile.Load(); meanwhile != nil {
+		(*meanwhile)()
+	}
 	if err := c.check.Load(); err != nil {
 		return ImageVerdict{}, *err
 	}
-	return ImageVerdict{Report: []byte("{}"), BaseType: baseType, BaseImage: "/snowflake/images/snowflake_images/container_runtime/cpu_x86_64:1.0", Python: "3.11"}, nil
+	return ImageVerdict{Policy: policy, Report: []byte("{}"), BaseType: baseType, BaseImage: "/snowflake/images/snowflake_images/container_runtime/cpu_x86_64:1.0", Python: "3.11"}, nil
+}
+
+func (c catalogImages) Policy(text string) (PolicyInfo, error) {
+	p, err := imagecheck.AccountPolicy(text)
+	return PolicyInfo{Name: p.Name, SHA256: p.Sum()}, err
+}
+
+func (c catalogImages) Terms(ctx context.Context) ([]byte, error) {
+	text, err := c.policy(ctx)
+	if err != nil {
+		return nil, err
+	}
+	terms, err := imagecheck.NewTerms("1.2.3", text, nil)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(terms)
+}
+
+func (c catalogImages) policy(ctx context.Context) (string, error) {
+	text := ""
+	err := c.store.View(ctx, func(tx catalog.Tx) error {
+		o, err := tx.ObjectByID(catalog.AccountID)
+		if err == nil {
+			text = o.Spec.(*catalog.AccountSpec).Parameters[catalog.PolicyParameter]
+		}
+		return err
+	})
+	return text, err
 }
 
 // catalogStages keeps a file's content in its key.

@@ -104,6 +104,10 @@ func (w *work) useSecondaryRoles(ctx context.Context, s *ast.UseSecondaryRoles) 
 
 // alterSession runs ALTER SESSION. Parameters that Firn does not know are kept, as clients send many.
 func (w *work) alterSession(ctx context.Context, s *ast.AlterSession) (*Result, error) {
+	if slices.ContainsFunc(s.Set, isPolicy) {
+		return nil, errs.New(errs.Invalid, "SQL compilation error:\n%s is a parameter of the account: write ALTER ACCOUNT SET", catalog.PolicyParameter).
+			Numbered(1008, "22023")
+	}
 	set, err := w.parameterTexts(s.Set)
 	if err != nil {
 		return nil, err
@@ -266,6 +270,9 @@ func showParameters() show {
 			for _, p := range parametersOf(set, account, inAccount) {
 				value, level := p.Default, ""
 				if v, ok := account[p.Name]; ok {
+					if p.Name == catalog.PolicyParameter {
+						v = l.w.policyTitle(v)
+					}
 					value, level = v, "ACCOUNT"
 				}
 				if v, ok := set[p.Name]; ok {
@@ -284,10 +291,10 @@ func showParameters() show {
 func parametersOf(session1, account map[string]string, inAccount bool) []session.Parameter {
 	all := session.Known()
 	if inAccount {
-		all = append(all, session.Parameter{Name: "EVENT_TABLE", Type: "STRING", Description: "table that events are written to"})
+		all = append(all, session.Parameter{Name: "EVENT_TABLE", Type: "STRING", Description: "table that events are written to"}, policyParameter())
 	}
 	for name := range merged(session1, account) {
-		if _, ok := session.Lookup(name); !ok && name != "EVENT_TABLE" {
+		if _, ok := session.Lookup(name); !ok && name != "EVENT_TABLE" && name != catalog.PolicyParameter {
 			all = append(all, session.Parameter{Name: name, Type: "STRING"})
 		}
 	}

@@ -36,6 +36,7 @@ type work struct {
 	describes  bool             // nothing is run, only columns are wanted
 	wakes      bool             // the scheduler has something to do
 	report     []byte           // of the image that CREATE CUSTOM RUNTIME ENVIRONMENT has judged, JSON
+	policy     string           // of the account by which that was, its text
 }
 
 // newWork starts the work on one statement of a request.
