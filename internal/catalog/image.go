@@ -55,6 +55,7 @@ type Upload struct {
 	Body       []byte // what was received while it is small enough for a row: then its length is Offset
 	Offset     int64  // bytes that are safe
 	Hash       []byte // state of the running SHA-256 at Offset
+	Reserved   int64  // bytes that count against quotas: Offset, or more when more is announced
 	Expires    time.Time
 }
 
@@ -64,7 +65,12 @@ type Images interface {
 	Manifests
 	Tags
 	Uploads
+	ImageEvents
+	ImageStorage
 }
+
+// JobImageHold is for how long a job that has ended holds its image: somebody may want to look into what ran.
+const JobImageHold = 7 * 24 * time.Hour
 
 // Blobs keeps blobs, and which image may serve which: a blob is visible only in images that hold it.
 type Blobs interface {
@@ -111,15 +117,16 @@ type Manifests interface {
 	Manifest(repository ID, image, digest string) (*Manifest, error)
 	// DeleteManifest removes a manifest and its tags.
 	//
-	// Errors: NotFound; Refused when a runtime environment, an unfinished job or an index holds it: the message names the holders.
+	// Errors: NotFound; Refused when a runtime environment, a job or an index holds it (ManifestHolders): the message names the holders.
 	DeleteManifest(repository ID, image, digest string) error
 	// Referrers lists the manifests of an image whose subject is the digest, ordered by digest.
 	Referrers(repository ID, image, digest string) iter.Seq2[*Manifest, error]
 	// ImageNames lists the images of a repository that have a manifest, in byte order.
 	ImageNames(repository ID) iter.Seq2[string, error]
 	// ManifestHolders names what needs a manifest, so that it may not be deleted: custom runtime environments, by their Digest
-	// and TagDigest, and jobs that are not final, by their Digest. With digest "" it names what needs any manifest of the repository:
-	// what to look at before the repository is dropped. Names read "custom runtime environment MY_ENV", "job <id>", in byte order.
+	// and TagDigest, whatever their status, and jobs by their Digest that are not final or ended less than JobImageHold ago. With
+	// digest "" it names what needs any manifest of the repository, without the jobs that have ended: what to look at before the
+	// repository is dropped. Names read "custom runtime environment MY_ENV", "job <id>", in byte order.
 	ManifestHolders(repository ID, image, digest string) ([]string, error)
 }
 

@@ -39,7 +39,8 @@ type UserSpec struct {
 type DatabaseSpec struct {
 	RetentionDays int    `json:"retentionDays"`
 	Transient     bool   `json:"transient,omitempty"`
-	Personal      string `json:"personal,omitempty"` // user name, for USER$NAME
+	Personal      string `json:"personal,omitempty"`   // user name, for USER$NAME
+	ImageQuota    int64  `json:"imageQuota,omitempty"` // bytes that its image repositories may hold together; 0: no limit
 }
 
 // SchemaSpec is a schema.
@@ -55,7 +56,12 @@ type StageSpec struct {
 
 // ImageRepositorySpec is an image repository. Its images are rows of Images.
 type ImageRepositorySpec struct {
-	Encryption string `json:"encryption"` // SNOWFLAKE_SSE or SNOWFLAKE_FULL as written
+	Encryption     string   `json:"encryption"`               // SNOWFLAKE_SSE or SNOWFLAKE_FULL as written
+	ImmutableTags  []string `json:"immutableTags,omitempty"`  // patterns, * being any text: tags that neither move nor go
+	RetentionCount int      `json:"retentionCount,omitempty"` // newest tags of each image that retention keeps
+	RetentionDays  int      `json:"retentionDays,omitempty"`  // age of tags up to which retention keeps them; with both 0 it keeps all
+	Quota          int64    `json:"quota,omitempty"`          // bytes; 0: no limit
+	MediaTypes     []string `json:"mediaTypes,omitempty"`     // patterns, * being any text: what may be pushed; none: all
 }
 
 // ServiceSpec is a service or job service: the object behind DESCRIBE SERVICE. What runs is the Job with the same id.

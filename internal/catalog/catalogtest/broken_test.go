@@ -35,6 +35,7 @@ func brokenStores() map[string]func(catalog.Store) catalog.Store {
 	maps.Copy(all, brokenRows())
 	maps.Copy(all, brokenJobs())
 	maps.Copy(all, brokenImages())
+	maps.Copy(all, brokenImageRules())
 	return all
 }
 

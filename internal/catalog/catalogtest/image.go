@@ -278,7 +278,8 @@ func checkHolders(t T, s catalog.Store) {
 		if err := tx.DropObject(byDigest.ID); err != nil {
 			return err
 		}
-		if err := tx.TransitionJob(job.ID, catalog.JobPending, catalog.JobCancelled, func(*catalog.Job) {}); err != nil {
+		ended := func(j *catalog.Job) { j.Completed = tx.Now().Add(-catalog.JobImageHold) }
+		if err := tx.TransitionJob(job.ID, catalog.JobPending, catalog.JobCancelled, ended); err != nil {
 			return err
 		}
 		wantEqual(t, "holders", must(tx.ManifestHolders(repo, image, "sha256:m"))(t), want[:1])
@@ -375,7 +376,7 @@ func checkTagOrder(t T, s catalog.Store) {
 
 func checkUploads(t T, s catalog.Store) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC)
-	u := &catalog.Upload{ID: "u1", Repository: "gone", Image: image, User: "U", Key: "k", Body: []byte{0, 1}, Offset: 2, Hash: []byte{2, 3}, Expires: at}
+	u := &catalog.Upload{ID: "u1", Repository: "gone", Image: image, User: "U", Key: "k", Body: []byte{0, 1}, Offset: 2, Hash: []byte{2, 3}, Reserved: 2, Expires: at}
 	later := &catalog.Upload{ID: "u0", Repository: "gone", Image: image, Key: "k0", Expires: at.Add(time.Hour)}
 	update(t, s, func(tx catalog.Tx) error {
 		if err := tx.PutUpload(later); err != nil {
@@ -383,7 +384,7 @@ func checkUploads(t T, s catalog.Store) {
 		}
 		return tx.PutUpload(u)
 	})
-	u.Body, u.Offset, u.Hash, u.Expires = nil, 1<<40, []byte{4}, at.Add(time.Minute)
+	u.Body, u.Offset, u.Hash, u.Reserved, u.Expires = nil, 1<<40, []byte{4}, 1<<41, at.Add(time.Minute)
 	update(t, s, func(tx catalog.Tx) error { return tx.PutUpload(u) })
 	view(t, s, func(tx catalog.Tx) error {
 		wantEqual(t, "upload", must(tx.Upload("u1"))(t), u)

@@ -39,10 +39,13 @@ func everyKind() []*catalog.Object {
 			PublicKey: "MII", PublicKey2: "MIJ", DefaultRole: "ROLE", DefaultWarehouse: "W", DefaultNamespace: "D.S", Disabled: true,
 			MustChangePassword: true, LastLogin: at,
 		}},
-		{catalog.Name{Object: "D"}, &catalog.DatabaseSpec{RetentionDays: 7, Transient: true, Personal: "USER"}},
+		{catalog.Name{Object: "D"}, &catalog.DatabaseSpec{RetentionDays: 7, Transient: true, Personal: "USER", ImageQuota: 1 << 40}},
 		{catalog.Name{Database: "D", Object: "S"}, &catalog.SchemaSpec{RetentionDays: 3}},
 		{inside("STAGE"), &catalog.StageSpec{Encryption: "SNOWFLAKE_FULL", Directory: true}},
-		{inside("REPO"), &catalog.ImageRepositorySpec{Encryption: "SNOWFLAKE_SSE"}},
+		{inside("REPO"), &catalog.ImageRepositorySpec{
+			Encryption: "SNOWFLAKE_SSE", ImmutableTags: []string{"v*", "r"}, RetentionCount: 3, RetentionDays: 30, Quota: 1 << 40,
+			MediaTypes: []string{"application/*"},
+		}},
 		{inside("SERVICE"), &catalog.ServiceSpec{
 			JobID: "0193", IsJob: true, IsAsync: true, ComputePool: "P", QueryWarehouse: "W", Integrations: []string{"I"},
 			YAML: "spec:\n  containers: []\n", MinInstances: 1, MaxInstances: 2,

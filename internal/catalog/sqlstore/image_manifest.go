@@ -3,7 +3,6 @@
 package sqlstore
 
 import (
-	"fmt"
 	"iter"
 	"slices"
 	"strings"
@@ -163,19 +162,30 @@ func (t *tx) ManifestHolders(repository catalog.ID, image, digest string) ([]str
 			holders = append(holders, "custom runtime environment "+o.Name.String())
 		}
 	}
-	unfinished := []catalog.JobState{catalog.JobPending, catalog.JobRunning, catalog.JobCancelling}
-	for j, err := range t.FindJobs(catalog.JobFilter{Digest: digest, States: unfinished}) {
-		if err != nil {
-			return nil, err
-		}
-		_, here, err := one(t, readText, `SELECT digest FROM manifest WHERE repository = $1 AND digest = $2 LIMIT 1`, repository, j.Digest)
-		if err != nil {
-			return nil, err
-		}
-		if here {
-			holders = append(holders, fmt.Sprintf("job %s", j.ID))
-		}
+	jobs, err := t.jobsHolding(repository, digest)
+	if err != nil {
+		return nil, err
 	}
+	holders = append(holders, jobs...)
 	slices.Sort(holders)
 	return holders, nil
+}
+
+// jobsHolding names the jobs that need a manifest of the repository, or with digest "" any. The digest of a job does not say where
+// its image is, so the repository must have it.
+func (t *tx) jobsHolding(repository catalog.ID, digest string) ([]string, error) {
+	here := ` AND EXISTS (SELECT 1 FROM manifest WHERE manifest.digest = job.digest AND manifest.repository = $1)`
+	jobs := list(t, readID, `SELECT id FROM job WHERE digest <> '' AND completed = 0`+here, repository)
+	if digest != "" {
+		jobs = list(t, readID, `SELECT id FROM job WHERE digest <> '' AND digest = $2 AND (completed = 0 OR completed > $3)`+here,
+			repository, digest, micros(t.now.Add(-catalog.JobImageHold)))
+	}
+	var names []string
+	for id, err := range jobs {
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, "job "+string(id))
+	}
+	return names, nil
 }

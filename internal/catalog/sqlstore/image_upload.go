@@ -10,18 +10,19 @@ import (
 	"firn.dev/firn/internal/errs"
 )
 
-const uploadColumns columns = `id, repository, image, user_name, key, body, received, hash_state, expires`
+const uploadColumns columns = `id, repository, image, user_name, key, body, received, hash_state, reserved, expires`
 
 func readUpload(scan scan) (*catalog.Upload, error) {
 	u := &catalog.Upload{}
-	return u, scan(&u.ID, &u.Repository, &u.Image, &u.User, &u.Key, &u.Body, &u.Offset, &u.Hash, stamp{&u.Expires})
+	return u, scan(&u.ID, &u.Repository, &u.Image, &u.User, &u.Key, &u.Body, &u.Offset, &u.Hash, &u.Reserved, stamp{&u.Expires})
 }
 
 // PutUpload implements catalog.Uploads.
 func (t *tx) PutUpload(u *catalog.Upload) error {
 	_, err := t.exec(`INSERT INTO upload (`+string(uploadColumns)+`) VALUES (`+uploadColumns.places()+`)
-		ON CONFLICT (id) DO UPDATE SET body = excluded.body, received = excluded.received, hash_state = excluded.hash_state, expires = excluded.expires`,
-		u.ID, u.Repository, u.Image, u.User, u.Key, u.Body, u.Offset, u.Hash, micros(u.Expires))
+		ON CONFLICT (id) DO UPDATE SET body = excluded.body, received = excluded.received, hash_state = excluded.hash_state,
+			reserved = excluded.reserved, expires = excluded.expires`,
+		u.ID, u.Repository, u.Image, u.User, u.Key, u.Body, u.Offset, u.Hash, u.Reserved, micros(u.Expires))
 	return err
 }
 
