@@ -33,7 +33,7 @@ func (c *checker) read(ctx context.Context, img Image) error {
 	c.tree = layer.Merge(scans)
 	c.account = c.findAccount()
 	c.envs = python.Inspect(c.tree, python.Input{
-		Env: c.config.env(), Path: c.config.searchPath(), Home: c.account.home, Ignore: c.opts.Policy.ignore,
+		Env: c.config.env(), Path: c.config.searchPath(), Home: c.account.home, Work: c.config.workDir(), Ignore: c.opts.Policy.ignore,
 		Required: canonicalNames(c.required), LayerOf: c.layerOf,
 	})
 	c.gpu = c.findGPU()

@@ -121,8 +121,8 @@ func (f *finder) interpreters() []interpreter {
 		}
 	}
 	for _, cfg := range f.cfgs {
-		for _, name := range []string{"python3", "python"} {
-			add(path.Join(path.Dir(cfg), "bin", name))
+		for _, name := range []string{"bin/python3", "bin/python", "python3", "python"} {
+			add(path.Join(path.Dir(cfg), name))
 		}
 	}
 	for _, prefix := range f.conda {
@@ -150,9 +150,9 @@ func (f *finder) identify(p string) (interpreter, bool) {
 	}
 	id := interpreter{path: p, base: path.Dir(path.Dir(resolved)), minor: minorOf(path.Base(resolved)), kind: "system"}
 	id.prefix = id.base
-	for _, dir := range []string{path.Dir(path.Dir(p)), path.Dir(p)} {
+	for _, dir := range []string{path.Dir(p), path.Dir(path.Dir(p))} {
 		if cfg, ok := f.tree.Body(path.Join(dir, "pyvenv.cfg")); ok {
-			f.readVenv(&id, dir, string(cfg))
+			f.readVenv(&id, path.Dir(path.Dir(p)), string(cfg))
 			break
 		}
 	}
@@ -175,7 +175,7 @@ func (f *finder) identify(p string) (interpreter, bool) {
 	return id, true
 }
 
-// readVenv makes id the environment that a pyvenv.cfg in dir describes.
+// readVenv makes id the environment in dir that a pyvenv.cfg describes.
 func (f *finder) readVenv(id *interpreter, dir, cfg string) {
 	id.kind, id.prefix = "venv", dir
 	for line := range strings.Lines(cfg) {

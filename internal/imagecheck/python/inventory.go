@@ -63,14 +63,28 @@ func (f *finder) inventory(e *Environment) {
 		}
 	}
 	for _, d := range e.dists {
+	var eggs []*dist
 		f.count(e, d)
+		if d.kind == "egg" && !d.onPath {
+			eggs = append(eggs, d)
+			continue
+		}
 	}
-	slices.SortFunc(e.Packages, func(a, b Package) int { return cmp.Compare(a.Name, b.Name) })
-	slices.SortFunc(e.NotCounted, func(a, b NotCounted) int { return cmp.Compare(a.Path, b.Path) })
+	byName := func(a, b Package) int { return cmp.Compare(a.Name, b.Name) }
+	slices.SortFunc(e.Packages, byName)
 	if pip, ok := e.Installed("pip"); ok {
 		e.Pip.Version = &pip.Version
 	}
 }
+	// Python itself does not see an .egg that no .pth names; some pips do.
+	rules := e.pipRules()
+	for _, d := range eggs {
+		if !rules.skipsEgg(d) {
+			f.count(e, d)
+		}
+	}
+	slices.SortFunc(e.Packages, byName)
+	slices.SortFunc(e.NotCounted, func(a, b NotCounted) int { return cmp.Compare(a.Path, b.Path) })
 
 // count books a distribution as installed, or why it is not.
 func (f *finder) count(e *Environment, d *dist) {

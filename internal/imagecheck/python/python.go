@@ -19,6 +19,7 @@ type Input struct {
 	Env  map[string]string // of the image; the last of equal names
 	Path []string          // directories of PATH
 	Home string            // of the image's user, when Env has no HOME
+	Work string            // working directory
 	// Ignore says whether the policy excuses a problem, by the name of the rule, "" for no. line is the line of pip check that
 	// reports it, "" when there is none. nil excuses nothing.
 	Ignore func(pkg, dependency, line string) string

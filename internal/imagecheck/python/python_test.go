@@ -78,6 +78,22 @@ func TestEnvironments(t *testing.T) {
 			nil, "system", "/usr/local", "3.11.9", []string{"p 1", "q 1"},
 			[]string{"/usr/local/lib/python3.11", "/" + site, "/opt/pth", "/usr/src"},
 		},
+		"hidden pth, and one with a mark": {
+			append(slices.Clone(local), fx.File(site+"/.x.pth", "/opt/pth\n"), fx.File(site+"/y.pth", "\ufeff/usr/src\n"), fx.Dir("opt/pth"), fx.Dir("usr/src")),
+			nil, "system", "/usr/local", "3.11.9", nil, []string{"/usr/local/lib/python3.11", "/" + site},
+		},
+		"hidden pth of an older python": {
+			append(interpreterFiles("3.11", "3.11.7"), fx.File(site+"/.x.pth", "/opt/pth\n"), fx.Dir("opt/pth")),
+			nil, "system", "/usr/local", "3.11.7", nil, []string{"/usr/local/lib/python3.11", "/" + site, "/opt/pth"},
+		},
+		"pth with a mark for a newer python": {
+			append(interpreterFiles("3.13", "3.13.0"), fx.File("usr/local/lib/python3.13/site-packages/y.pth", "\ufeff/usr/src\n"), fx.Dir("usr/src")),
+			nil, "system", "/usr/local", "3.13.0", nil, []string{"/usr/local/lib/python3.13", "/usr/local/lib/python3.13/site-packages", "/usr/src"},
+		},
+		"relative PYTHONPATH": {
+			append(slices.Clone(local), fx.Dir("src")), map[string]string{"PYTHONPATH": "src:"}, "system", "/usr/local", "3.11.9", nil,
+			[]string{"/src", "/", "/usr/local/lib/python3.11"},
+		},
 		"version from PYTHON_VERSION": {
 			[]fx.Entry{fx.Program("usr/local/bin/python3", fx.ELF(62)), fx.Dir("usr/local/lib/python3.12")}, map[string]string{"PYTHON_VERSION": "3.12.4"},
 			"system", "/usr/local", "3.12.4", nil, []string{"/usr/local/lib/python3.12"},
@@ -120,9 +136,9 @@ func TestInventory(t *testing.T) {
 		fx.File(site+"/dev.egg-link", "/src/dev\n."), fx.File("src/dev/dev.egg-info/PKG-INFO", "Name: dev\nVersion: 9\n"), fx.File(site+"/dead.egg-link", "/src/none\n"),
 		fx.Wheel(site, "ed", "1"), fx.File(site+"/ed-1.dist-info/direct_url.json", `{"dir_info":{"editable":true}}`), fx.File(site+"/ed-1.dist-info/INSTALLER", "uv\n"),
 		fx.Wheel(site+"/x/_vendor", "vendored", "1"), fx.Dir(site+"/empty-1.dist-info"), fx.Dir(site+"/~rphan-1.dist-info"),
-		fx.Wheel(site, "twice", "1"), fx.Wheel(site, "twice", "2"),
+		fx.Wheel(site, "twice", "1"), fx.Wheel(site, "twice", "2"), fx.Wheel(site, "pip", "25.0"),
 	)...)[0]
-	want := []string{"a-b-c 1", "crlf 1", "dev 9", "dir 2", "ed 1", "flat 2", "latin 1", "old 1", "twice 1"}
+	want := []string{"a-b-c 1", "crlf 1", "dev 9", "dir 2", "ed 1", "flat 2", "latin 1", "old 1", "pip 25.0", "twice 1"}
 	if d := cmp.Diff(want, installedIn(e)); d != "" {
 		t.Error(d)
 	}
@@ -132,6 +148,10 @@ func TestInventory(t *testing.T) {
 	}
 	if d := cmp.Diff(map[string]string{"empty-1.dist-info": "invalid", "~rphan-1.dist-info": "orphan", "twice-2.dist-info": "duplicate"}, reasons); d != "" {
 		t.Error(d)
+	}
+	newer := inspect(t, nil, append(interpreterFiles("3.11", "3.11.9"), fx.File(site+"/old-1.egg/EGG-INFO/PKG-INFO", "Name: old\nVersion: 1\n"), fx.Wheel(site, "pip", "25.1"))...)[0]
+	if d := cmp.Diff([]string{"pip 25.1"}, installedIn(newer)); d != "" {
+		t.Errorf("an .egg that newer pips and Python do not see: %s", d)
 	}
 	ed, _ := e.Installed("ed")
 	dev, _ := e.Installed("dev")

@@ -3,8 +3,10 @@
 package python
 
 import (
+	"math"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -28,9 +30,12 @@ func (f *finder) environment(id interpreter) *Environment {
 
 // sysPath lists the directories Python would import from, in its order, only existing ones.
 func (f *finder) sysPath(id interpreter, library string) []string {
-	p := &pathList{f: f, seen: map[string]bool{}, list: []string{}}
-	for entry := range strings.SplitSeq(f.in.Env["PYTHONPATH"], ":") {
-		if strings.HasPrefix(entry, "/") {
+	p := &pathList{f: f, seen: map[string]bool{}, list: []string{}, rules: pthRulesOf(id)}
+	if text := f.in.Env["PYTHONPATH"]; text != "" {
+		for entry := range strings.SplitSeq(text, ":") {
+			if !strings.HasPrefix(entry, "/") { // also the empty one
+				entry = path.Join("/", f.in.Work, entry)
+			}
 			p.add(entry)
 		}
 	}
@@ -76,9 +81,36 @@ func (f *finder) userSite(minor string) string {
 
 // pathList is a sys.path in the making.
 type pathList struct {
-	f    *finder
-	seen map[string]bool
-	list []string
+	f     *finder
+	seen  map[string]bool
+	list  []string
+	rules pthRules
+}
+
+// pthRules is what interpreters do differently with .pth files.
+type pthRules struct {
+	hidden bool // reads those whose name starts with a dot
+	bom    bool // takes the mark for a part of the first name
+}
+
+// hiddenUntil gives for 3.MINOR the first patch release that passes over hidden files.
+var hiddenUntil = map[int]int{8: 19, 9: 19, 10: 14, 11: 8, 12: 2}
+
+// pthRulesOf takes an interpreter of unknown patch for the newest.
+func pthRulesOf(id interpreter) pthRules {
+	number := func(text string) int {
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			return math.MaxInt
+		}
+		return n
+	}
+	minor, patch := number(strings.TrimPrefix(id.minor, "3.")), math.MaxInt
+	if rest, ok := strings.CutPrefix(id.version, id.minor+"."); ok {
+		patch = number(rest)
+	}
+	first, fixed := hiddenUntil[minor]
+	return pthRules{hidden: minor < 8 || fixed && patch < first, bom: minor < 13}
 }
 
 func (p *pathList) add(dir string) {
@@ -97,7 +129,7 @@ func (p *pathList) addSite(dirs ...string) {
 		}
 		p.add(dir)
 		for _, name := range slices.Sorted(slices.Values(p.f.tree.Children(dir))) {
-			if strings.HasSuffix(name, ".pth") && !strings.HasPrefix(name, ".") {
+			if strings.HasSuffix(name, ".pth") && (p.rules.hidden || !strings.HasPrefix(name, ".")) {
 				p.addPth(dir, name)
 			}
 		}
@@ -106,7 +138,11 @@ func (p *pathList) addSite(dirs ...string) {
 
 func (p *pathList) addPth(dir, name string) {
 	body, _ := p.f.tree.Body(path.Join(dir, name))
-	for line := range strings.Lines(strings.TrimPrefix(string(body), "\ufeff")) {
+	text := string(body)
+	if !p.rules.bom {
+		text = strings.TrimPrefix(text, "\ufeff")
+	}
+	for line := range strings.Lines(text) {
 		line = strings.TrimRight(line, " \t\r\n")
 		if line == "" || line[0] == '#' || strings.HasPrefix(line, "import ") || strings.HasPrefix(line, "import\t") {
 			continue
