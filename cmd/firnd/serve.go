@@ -116,14 +116,35 @@ func (s *server) Run(ctx context.Context, out io.Writer) error {
 	if _, err := fmt.Fprintf(out, "ready listen=%s url=%s\n", s.listeners[0].net.Addr(), s.url); err != nil {
 		return err
 	}
-	return group.Wait()
+	err := group.Wait()
+	s.leave()
+	return err
 }
 
-// finish lets statements that run come to their end when ctx has ended, and cancels those that take too long.
+// leave gives back what only a running server needs.
+func (s *server) leave() {
+	limit, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := s.node.Leave(limit); err != nil {
+		s.log.Warn("this server counts as running for a while", "err", err)
+	}
+	if s.engine == nil {
+		return
+	}
+	if err := s.engine.Leave(limit); err != nil {
+		s.log.Warn("the network of containers stays", "err", err) // the next stop tries again
+	}
+}
+
+// finish lets statements that run come to their end when ctx has ended, and cancels those that take too long: all of them, when
+// other servers have given this one up.
 func (s *server) finish(ctx context.Context) error {
 	<-ctx.Done()
 	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
 	defer cancel()
+	if errs.Is(context.Cause(ctx), errs.Conflict) {
+		cancel()
+	}
 	return s.executor.Close(limit)
 }
 
@@ -190,25 +211,49 @@ func bootstrap(ctx context.Context, c config, store catalog.Store, log *slog.Log
 	})
 	hash := ""
 	if errs.Is(err, errs.NotFound) {
-		if hash, err = firstPassword(ctx, c, log); err != nil {
+		if hash, err = firstPassword(ctx, c); err != nil {
 			return err
 		}
 	}
 	if err != nil {
 		return err
 	}
-	return executor.Bootstrap(ctx, store, hash, time.Now())
+	if err := executor.Bootstrap(ctx, store, hash, time.Now()); err != nil || hash == "" || c.AdminPassword != "" {
+		return err
+	}
+	return keepPassword(ctx, c, store, hash, log)
 }
 
-func firstPassword(ctx context.Context, c config, log *slog.Logger) (string, error) {
+// keepPassword tells where the first password is, or removes it when another server that started at the same time was faster.
+func keepPassword(ctx context.Context, c config, store catalog.Store, hash string, log *slog.Logger) error {
+	var used string
+	err := store.View(ctx, func(tx catalog.Tx) error {
+		_, admin, err := catalog.Get[*catalog.UserSpec](tx, catalog.Name{Object: adminUser})
+		if err == nil {
+			used = admin.PasswordHash
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(c.DataDir, passwordFile)
+	if used != hash {
+		log.Info("first start: another server has made "+adminUser, "password", "see the log of that server")
+		return os.Remove(path)
+	}
+	log.Info("first start: the password of "+adminUser+" is in a file", "file", path)
+	return nil
+}
+
+func firstPassword(ctx context.Context, c config) (string, error) {
 	password := c.AdminPassword
 	if password == "" {
 		password = errs.Secret(rand.Text())
 		path := filepath.Join(c.DataDir, passwordFile)
-		if err := os.WriteFile(path, []byte(password.Reveal()+"\n"), 0o600); err != nil {
+		if err := writeOnce(path, password.Reveal()+"\n"); err != nil {
 			return "", errs.Wrap(err, errs.Unavailable, "the first password of %s cannot be written", adminUser)
 		}
-		log.Info("first start: the password of "+adminUser+" is in a file", "file", path)
 	}
 	return auth.HashPassword(ctx, password)
 }

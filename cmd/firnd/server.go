@@ -17,8 +17,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
 	"firn.dev/firn/internal/auth"
 	"firn.dev/firn/internal/blob/dir"
 	"firn.dev/firn/internal/catalog"
@@ -28,6 +26,7 @@ import (
 	"firn.dev/firn/internal/environment"
 	"firn.dev/firn/internal/errs"
 	"firn.dev/firn/internal/imagecheck"
+	"firn.dev/firn/internal/node"
 	"firn.dev/firn/internal/registry"
 	"firn.dev/firn/internal/scheduler"
 	"firn.dev/firn/internal/session"
@@ -58,6 +57,7 @@ type server struct {
 	inside   *containerDoor  // nil with --compute none
 	metrics  *metrics
 	jobs     *scheduler.Scheduler
+	node     *node.Node
 	executor *executor.Executor
 }
 
@@ -158,7 +158,6 @@ func (s *server) open(address string) (net.Listener, error) {
 }
 
 func (s *server) makeRooms(ctx context.Context) error {
-	prefix := s.worker + "." // of statements that run here, or ran here before a stop
 	s.auth = auth.New(s.store, s.config.Account, time.Now, rand.Reader)
 	s.sessions = session.New(s.store, s.auth, time.Now)
 	s.stages = stage.New(s.store, s.blobs)
@@ -174,23 +173,19 @@ func (s *server) makeRooms(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.node, err = node.Join(ctx, node.Options{Catalog: s.store, Worker: s.worker, URL: s.url, Log: s.log})
+	if err != nil {
+		return err
+	}
 	check := environment.New(environment.Options{
 		Catalog: s.store, Images: images{s.registry}, Logs: s.jobs, Cache: cache, Wake: s.jobs.Wake, Version: version.Version,
 		Now: time.Now, Log: s.log,
 	})
 	s.executor = executor.New(executor.Options{
-		Catalog: s.store, Images: check, Stages: s.stages, Logs: s.jobs, Hosts: s.jobs, Node: prefix + uuid.NewString(),
+		Catalog: s.store, Images: check, Stages: s.stages, Logs: s.jobs, Hosts: s.jobs, Node: s.node.ID(),
 		Account: s.config.Account, Version: version.Version, Registry: s.registryHost, Wake: s.jobs.Wake, Now: time.Now, Log: s.log,
 	})
-	// What other replicas run goes on. A SQLite file has no other replicas.
-	alive := func(node string) bool {
-		return !strings.HasPrefix(s.config.Database, "sqlite:") && !strings.HasPrefix(node, prefix)
-	}
-	if n, err := s.executor.FailAbandoned(ctx, alive); err != nil {
-		return err
-	} else if n > 0 {
-		s.log.Warn("statements that an earlier process left running are ended as failed", "count", n)
-	}
+	s.loops["node"] = s.node.Run
 	s.loops["upkeep"] = s.upkeep
 	s.loops["cancelled statements"] = s.executor.Serve
 	return nil

@@ -28,6 +28,7 @@ var Plan = map[string][]string{
 	"imagecheck": {},
 	"baseimage":  {},
 	"registry":   {"blob", "catalog"},
+	"node":       {"catalog"},
 	"scheduler":  {"blob", "catalog", "compute", "stage"},
 	"sql/executor": {
 		"auth", "catalog", "rbac", "session", "sql/ast", "sql/parser", "sql/query", "sql/rowset",

@@ -13,9 +13,6 @@ import (
 	"firn.dev/firn/internal/sql/query"
 )
 
-// abandoned is the message of statements whose process ended before they did.
-const abandoned = "The server stopped while the statement ran: it has taken effect as a whole or not at all. Look with SHOW or DESCRIBE before you run it again."
-
 // Cancel stops a statement of the session's user, given by its query id or by a request id of the session. It returns before the
 // statement has ended.
 //
@@ -153,31 +150,4 @@ func (e *Executor) Serve(ctx context.Context) error {
 			e.options.Log.Warn("running statements not compared with the catalog", "error", err)
 		}
 	}
-}
-
-// FailAbandoned ends the statements that processes left running which are not alive any more, and tells how many. firnd calls
-// it when it starts; alone on its database, no other process is alive.
-func (e *Executor) FailAbandoned(ctx context.Context, alive func(node string) bool) (int, error) {
-	total := 0
-	err := e.options.Catalog.Update(ctx, func(tx catalog.Tx) error {
-		total = 0
-		running, err := collect(tx.History(catalog.StatementFilter{Status: catalog.StatementRunning, Limit: 100 * mostRows}))
-		if err != nil {
-			return err
-		}
-		seen := map[string]bool{e.options.Node: true}
-		for _, st := range running {
-			if seen[st.Node] || alive(st.Node) {
-				continue
-			}
-			seen[st.Node] = true
-			n, err := tx.FailAbandoned(st.Node, abandoned)
-			if err != nil {
-				return err
-			}
-			total += n
-		}
-		return nil
-	})
-	return total, err
 }

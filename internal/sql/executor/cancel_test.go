@@ -90,30 +90,3 @@ func TestExecuteEndsWithItsContext(t *testing.T) {
 	_, err := h.Execute(ctx, s, Request{Text: "SELECT SYSTEM$WAIT(60)", QueryID: uuid.NewString()})
 	wantError(t, err, 604, "SQL execution canceled")
 }
-
-// TestAbandoned sees that what a killed process left running fails, and what lives goes on.
-func TestAbandoned(t *testing.T) {
-	t.Parallel()
-	h := newHouse(t)
-	s := h.session(t, AdminUser, catalog.RoleAccountAdmin)
-	for _, node := range []string{"dead", "alive"} {
-		err := h.store.Update(t.Context(), func(tx catalog.Tx) error {
-			return tx.BeginStatement(&catalog.Statement{ID: node, Session: s.ID, User: s.User, Node: node, Text: "SELECT 1", Started: time.Now()})
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	n, err := h.FailAbandoned(t.Context(), func(node string) bool { return node == "alive" })
-	if err != nil || n != 1 {
-		t.Fatal(n, err)
-	}
-	_, run, err := h.ResultOf(t.Context(), s, "alive")
-	if run == nil || err != nil {
-		t.Error(run, err)
-	}
-	_, _, err = h.ResultOf(t.Context(), s, "dead")
-	if !strings.Contains(errs.MessageOf(err), "run it again") {
-		t.Error(err)
-	}
-}
