@@ -27,6 +27,7 @@ type validateFlags struct {
 	bases    []string
 	baseType string
 	trust    bool
+	server   serverFlags
 	scan     scanFlags
 }
 
@@ -35,7 +36,9 @@ const validateLong = `Validate says whether a container image is fit to be a cus
 ` + imageNames + `
 
 A policy is default (what the documentation of custom runtime environments asks for), snow-cli (what snow custom-image validate asks
-for) or a file: examples/policy/team.yaml shows every key.
+for) or a file: examples/policy/team.yaml shows every key. With --server, the policy is that of the server's account and the bases are
+those that are approved there, so that CREATE CUSTOM RUNTIME ENVIRONMENT finds the same. SNOWFLAKE_USER and SNOWFLAKE_PASSWORD log in.
+What the server said is kept for when it cannot be reached.
 
 Exit codes: 0 no check failed, 1 a check failed, 2 usage, 3 the image cannot be read, 4 Firn itself failed.`
 
@@ -57,6 +60,12 @@ func newValidateCommand() *cobra.Command {
 				_, err := cmd.OutOrStdout().Write(schema.Validate)
 				return err
 			}
+			switch {
+			case f.server.url != "" && cmd.Flags().Changed("policy"):
+				return usageError("--server brings the policy of its account: leave out --policy")
+			case f.server.url == "" && f.server.offline:
+				return usageError("--offline needs --server")
+			}
 			return f.validate(cmd.Context(), args[0], cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
@@ -66,6 +75,7 @@ func newValidateCommand() *cobra.Command {
 	cmd.Flags().StringArrayVar(&f.bases, "base", nil, "image that IMAGE must be built on; may be repeated")
 	cmd.Flags().StringVar(&f.baseType, "base-type", "", "wanted type of the base: CPU or GPU")
 	cmd.Flags().BoolVar(&f.trust, "trust-layers", false, "do not hash uncompressed layers in files, read their headers only")
+	f.server.register(cmd.Flags())
 	f.scan.register(cmd.Flags())
 	cmd.Flags().BoolVar(&printSchema, "schema", false, "print the JSON Schema of --format json and do nothing else")
 	return cmd
@@ -79,20 +89,21 @@ func (f *validateFlags) validate(ctx context.Context, image string, stdout, stde
 	if ctx == nil {
 		ctx = context.Background()
 	}
-	policy, err := readPolicy(f.policy)
-	if err != nil {
-		return err
-	}
 	if !slices.Contains(imagecheck.Formats(), f.format) {
 		return usageError("format %q does not exist: there are %s", f.format, strings.Join(imagecheck.Formats(), ", "))
 	}
 	if f.baseType = strings.ToUpper(f.baseType); !slices.Contains([]string{"", "CPU", "GPU"}, f.baseType) {
 		return usageError("base type %q does not exist: there are CPU and GPU", f.baseType)
 	}
-	opts, err := f.options(policy, stderr)
+	by, err := f.judging(ctx, stderr)
 	if err != nil {
 		return err
 	}
+	opts, err := f.options(by.policy, stderr)
+	if err != nil {
+		return err
+	}
+	opts.Bases, opts.WantBase = by.bases, f.server.url != ""
 	opts.Ref, opts.BaseType, opts.TrustLayers = image, f.baseType, f.trust
 	scan, done, err := f.scan.open(time.Now(), stderr)
 	if err != nil {
@@ -118,6 +129,15 @@ func (f *validateFlags) validate(ctx context.Context, image string, stdout, stde
 		return &exitError{code: report.ExitCode}
 	}
 	return nil
+}
+
+// judging gives what the flags say to judge by.
+func (f *validateFlags) judging(ctx context.Context, stderr io.Writer) (judging, error) {
+	if f.server.url != "" {
+		return f.server.terms(ctx, time.Now(), stderr)
+	}
+	policy, err := readPolicy(f.policy)
+	return judging{policy: policy}, err
 }
 
 // readPolicy gives a built-in policy by its name, or reads a file.
@@ -146,7 +166,9 @@ func (f *validateFlags) check(ctx context.Context, image string, opts imagecheck
 	if err == nil {
 		defer target.Close()
 		target.Apply(&opts)
-		opts.Bases, err = openBases(ctx, f.bases, settings)
+		var bases []imagecheck.Base
+		bases, err = openBases(ctx, f.bases, settings)
+		opts.Bases = append(opts.Bases, bases...)
 	}
 	if _, malformed := errors.AsType[*source.Usage](err); malformed {
 		return nil, err
