@@ -9,7 +9,7 @@
 // View and Update.
 //
 // Read this file first, then one file per noun: object.go, spec.go, privilege.go, grant.go, report.go, session.go, statement.go,
-// node.go, job.go, image.go, image_event.go, file.go, audit.go.
+// node.go, job.go, image.go, image_event.go, file.go, garbage.go, audit.go.
 package catalog
 
 import (
@@ -49,11 +49,15 @@ type Tx interface {
 	Reports
 	Grants
 	Sessions
+	ProgramTokens
 	Statements
 	Nodes
 	Jobs
 	Images
 	Files
+	Garbage
+	Contents
+	Duties
 	Audit
 }
 

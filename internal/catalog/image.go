@@ -32,6 +32,7 @@ type Manifest struct {
 	Children     []string // digests of the manifests of an index
 	PushedBy     string   // user
 	Created      time.Time
+	Leased       time.Time // when somebody last relied on it: pushed it, was told that it need not be pushed, took away its tag or index
 }
 
 // Tag names a manifest.
@@ -107,7 +108,8 @@ type Blobs interface {
 
 // Manifests keeps manifests and indexes.
 type Manifests interface {
-	// PutManifest adds a manifest, or nothing when the image has it already. Created is filled. The subject may be missing.
+	// PutManifest adds a manifest; of one that the image has already it renews the lease and, in case it was damaged, the Body. Created and
+	// Leased are filled. The subject may be missing.
 	//
 	// Errors: NotFound when the repository is gone, or a blob or child that it names is not held by the image.
 	PutManifest(m *Manifest) error
@@ -115,7 +117,11 @@ type Manifests interface {
 	//
 	// Errors: NotFound.
 	Manifest(repository ID, image, digest string) (*Manifest, error)
-	// DeleteManifest removes a manifest and its tags.
+	// RenewManifest renews the lease of a manifest.
+	//
+	// Errors: NotFound.
+	RenewManifest(repository ID, image, digest string) error
+	// DeleteManifest removes a manifest and its tags, and renews the leases of the manifests that it named.
 	//
 	// Errors: NotFound; Refused when a runtime environment, a job or an index holds it (ManifestHolders): the message names the holders.
 	DeleteManifest(repository ID, image, digest string) error
@@ -132,7 +138,8 @@ type Manifests interface {
 
 // Tags keeps tags.
 type Tags interface {
-	// PutTag adds or moves a tag. Created and Moved are filled; a tag that names the digest already stays as it is.
+	// PutTag adds or moves a tag, and renews the lease of the manifest that it named before. Created and Moved are filled; a tag that
+	// names the digest already stays as it is.
 	//
 	// Errors: NotFound when the image has no such manifest.
 	PutTag(t *Tag) error
@@ -140,7 +147,7 @@ type Tags interface {
 	//
 	// Errors: NotFound.
 	Tag(repository ID, image, name string) (*Tag, error)
-	// DeleteTag removes a tag, never a manifest.
+	// DeleteTag removes a tag, never a manifest: its lease is renewed.
 	//
 	// Errors: NotFound.
 	DeleteTag(repository ID, image, name string) error

@@ -2,7 +2,10 @@
 
 package catalog
 
-import "time"
+import (
+	"iter"
+	"time"
+)
 
 // Session is one login's state, as SQL sees it. Several connections may share it.
 type Session struct {
@@ -48,6 +51,12 @@ type Token struct {
 	Name    string // of a programmatic token, or what a transfer token opens ("<stage id> <path>")
 	Created time.Time
 	Expires time.Time
+
+	// Of a programmatic token only.
+	Comment   string
+	CreatedBy string // user
+	Disabled  bool
+	RotatedTo string // name of the token that took its place, which it outlives for a while; else ""
 }
 
 // Sessions keeps sessions and tokens.
@@ -70,7 +79,22 @@ type Sessions interface {
 	//
 	// Errors: Invalid when all arguments are zero.
 	DeleteTokens(session int64, job ID, user string) (int, error)
-	// ExpireSessions removes tokens that expired before the time, closes open sessions whose Expires is before it, drops the
+	// ExpireSessions removes tokens that expired before the time, but for programmatic ones, closes open sessions whose Expires is before it, drops the
 	// temporary objects of all closed sessions, and gives the ids of the sessions it closed in order. Zero never expires.
 	ExpireSessions(before time.Time) ([]int64, error)
+}
+
+// ProgramTokens keeps the programmatic access tokens of users: tokens of TokenProgram, with a name that is theirs among those of
+// the user. PutToken adds them.
+type ProgramTokens interface {
+	// ProgramTokens lists the programmatic tokens of a user, expired ones too, ordered by name in byte order.
+	ProgramTokens(user string) iter.Seq2[Token, error]
+	// AlterToken stores Name, Role, Expires and what only programmatic tokens have, for the token of the hash.
+	//
+	// Errors: NotFound.
+	AlterToken(t Token) error
+	// DeleteToken removes the token of the hash.
+	//
+	// Errors: NotFound.
+	DeleteToken(hash string) error
 }

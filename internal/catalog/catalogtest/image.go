@@ -159,7 +159,10 @@ func checkManifests(t T, s catalog.Store) {
 	update(t, s, func(tx catalog.Tx) error {
 		again := *m
 		again.PushedBy, again.Created = "V", time.Time{}
-		return tx.PutManifest(&again)
+		err := tx.PutManifest(&again)
+		m.Leased = tx.Now()
+		wantEqual(t, "times of a manifest that was there", []time.Time{again.Created, again.Leased}, []time.Time{m.Created, m.Leased})
+		return err
 	})
 	view(t, s, func(tx catalog.Tx) error {
 		wantEqual(t, "manifest", must(tx.Manifest(repo, image, m.Digest))(t), m)

@@ -15,6 +15,7 @@ func sessionChecks() []Check {
 		{"tokens come back as they were stored", checkTokens},
 		{"tokens are deleted by what they belong to", checkDeleteTokens},
 		{"sessions and tokens expire", checkExpire},
+		{"programmatic tokens are kept by user and name", checkProgramTokens},
 	}
 }
 
@@ -186,6 +187,39 @@ func checkExpire(t T, s catalog.Store) {
 	})
 	update(t, s, func(tx catalog.Tx) error {
 		wantEqual(t, "sessions closed the second time", len(must(tx.ExpireSessions(limit))(t)), 0)
+		return nil
+	})
+}
+
+func checkProgramTokens(t T, s catalog.Store) {
+	at := time.Date(2026, 1, 2, 3, 4, 5, 678000, time.UTC)
+	token := catalog.Token{Hash: "h1", Use: catalog.TokenProgram, User: "U", Name: "CI", Created: at, Expires: at, Comment: "ü", CreatedBy: "ADMIN"}
+	update(t, s, func(tx catalog.Tx) error {
+		for _, k := range []catalog.Token{
+			token, {Hash: "h2", Use: catalog.TokenProgram, User: "U", Name: "B"}, {Hash: "h3", Use: catalog.TokenProgram, User: "V", Name: "A"},
+			{Hash: "h4", Use: catalog.TokenRegistry, User: "U"},
+		} {
+			must(0, tx.PutToken(k))(t)
+		}
+		must(tx.ExpireSessions(tx.Now()))(t) // programmatic tokens are shown as expired until somebody removes them
+		return nil
+	})
+	token.Name, token.Role, token.Comment, token.Disabled, token.RotatedTo = "CI2", "R", "", true, "NEW"
+	token.Expires = at.Add(time.Hour)
+	update(t, s, func(tx catalog.Tx) error {
+		wantCode(t, "change of nothing", tx.AlterToken(catalog.Token{Hash: "none"}), errs.NotFound)
+		wantCode(t, "removal of nothing", tx.DeleteToken("none"), errs.NotFound)
+		return tx.AlterToken(token)
+	})
+	update(t, s, func(tx catalog.Tx) error {
+		tokens := all(t, tx.ProgramTokens("U"))
+		if len(tokens) != 2 || tokens[0].Hash != "h2" {
+			t.Fatalf("tokens of U: %+v", tokens)
+		}
+		wantEqual(t, "token", tokens[1], token)
+		wantEqual(t, "tokens of nobody", len(all(t, tx.ProgramTokens(""))), 0)
+		must(0, tx.DeleteToken("h2"))(t)
+		wantEqual(t, "tokens after a removal", len(all(t, tx.ProgramTokens("U"))), 1)
 		return nil
 	})
 }

@@ -17,12 +17,12 @@ const (
 	refChild = "child"
 )
 
-const manifestColumns columns = `repository, image, digest, media_type, artifact_type, subject, annotations, body, blobs, children, pushed_by, created`
+const manifestColumns columns = `repository, image, digest, media_type, artifact_type, subject, annotations, body, blobs, children, pushed_by, created, leased`
 
 func readManifest(scan scan) (*catalog.Manifest, error) {
 	m := &catalog.Manifest{}
 	err := scan(&m.Repository, &m.Image, &m.Digest, &m.MediaType, &m.ArtifactType, &m.Subject, documentColumn{&m.Annotations}, &m.Body,
-		documentColumn{&m.Blobs}, documentColumn{&m.Children}, &m.PushedBy, stamp{&m.Created})
+		documentColumn{&m.Blobs}, documentColumn{&m.Children}, &m.PushedBy, stamp{&m.Created}, stamp{&m.Leased})
 	return m, err
 }
 
@@ -33,8 +33,10 @@ func (t *tx) PutManifest(m *catalog.Manifest) error {
 	}
 	stored, err := t.Manifest(m.Repository, m.Image, m.Digest)
 	if err == nil {
-		m.Created = stored.Created
-		return nil
+		m.Created, m.Leased = stored.Created, t.now
+		_, err := t.exec(`UPDATE manifest SET leased = $4, body = $5 WHERE repository = $1 AND image = $2 AND digest = $3`,
+			m.Repository, m.Image, m.Digest, micros(t.now), m.Body)
+		return err
 	}
 	if !errs.Is(err, errs.NotFound) {
 		return err
@@ -66,8 +68,8 @@ func (t *tx) addManifest(m *catalog.Manifest) error {
 		}
 		args = append(args, text)
 	}
-	m.Created = t.now
-	_, err = t.exec(`INSERT INTO manifest (`+string(manifestColumns)+`) VALUES (`+manifestColumns.places()+`)`, append(args, m.PushedBy, micros(t.now))...)
+	m.Created, m.Leased = t.now, t.now
+	_, err = t.exec(`INSERT INTO manifest (`+string(manifestColumns)+`) VALUES (`+manifestColumns.places()+`)`, append(args, m.PushedBy, micros(t.now), micros(t.now))...)
 	return err
 }
 
@@ -115,6 +117,15 @@ func (t *tx) Manifest(repository catalog.ID, image, digest string) (*catalog.Man
 	return m, err
 }
 
+// RenewManifest implements catalog.Manifests.
+func (t *tx) RenewManifest(repository catalog.ID, image, digest string) error {
+	n, err := t.exec(`UPDATE manifest SET leased = $4 WHERE repository = $1 AND image = $2 AND digest = $3`, repository, image, digest, micros(t.now))
+	if err == nil && n == 0 {
+		return errs.New(errs.NotFound, "image %s has no manifest %s", image, digest)
+	}
+	return err
+}
+
 // DeleteManifest implements catalog.Manifests.
 func (t *tx) DeleteManifest(repository catalog.ID, image, digest string) error {
 	if _, err := t.Manifest(repository, image, digest); err != nil {
@@ -134,6 +145,11 @@ func (t *tx) DeleteManifest(repository catalog.ID, image, digest string) error {
 	if len(holders) > 0 {
 		slices.Sort(holders)
 		return errs.New(errs.Refused, "manifest %s of image %s is in use by %s", digest, image, strings.Join(holders, ", "))
+	}
+	if _, err := t.exec(`UPDATE manifest SET leased = $4 WHERE repository = $1 AND image = $2 AND digest IN
+		(SELECT digest FROM manifest_ref WHERE repository = $1 AND image = $2 AND manifest = $3 AND kind = 'child')`,
+		repository, image, digest, micros(t.now)); err != nil {
+		return err
 	}
 	_, err = t.exec(`DELETE FROM manifest WHERE repository = $1 AND image = $2 AND digest = $3`, repository, image, digest)
 	return err

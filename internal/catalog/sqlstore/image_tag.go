@@ -21,6 +21,9 @@ func (t *tx) PutTag(g *catalog.Tag) error {
 	if _, err := t.Manifest(g.Repository, g.Image, g.Digest); err != nil {
 		return err
 	}
+	if err := t.leaveTag(g.Repository, g.Image, g.Name, g.Digest); err != nil {
+		return err
+	}
 	_, err := t.exec(`INSERT INTO tag (`+tagColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $6)
 		ON CONFLICT (repository, image, name) DO UPDATE SET digest = excluded.digest, moved_by = excluded.moved_by, moved = excluded.moved
 		WHERE tag.digest <> excluded.digest`, g.Repository, g.Image, g.Name, g.Digest, g.MovedBy, micros(t.now))
@@ -31,6 +34,13 @@ func (t *tx) PutTag(g *catalog.Tag) error {
 	if err == nil {
 		*g = *stored
 	}
+	return err
+}
+
+// leaveTag renews the lease of the manifest that a tag is about to leave for another digest: from now on nothing may name it.
+func (t *tx) leaveTag(repository catalog.ID, image, name, digest string) error {
+	_, err := t.exec(`UPDATE manifest SET leased = $5 WHERE repository = $1 AND image = $2 AND digest =
+		(SELECT digest FROM tag WHERE repository = $1 AND image = $2 AND name = $3 AND digest <> $4)`, repository, image, name, digest, micros(t.now))
 	return err
 }
 
@@ -45,6 +55,9 @@ func (t *tx) Tag(repository catalog.ID, image, name string) (*catalog.Tag, error
 
 // DeleteTag implements catalog.Tags.
 func (t *tx) DeleteTag(repository catalog.ID, image, name string) error {
+	if err := t.leaveTag(repository, image, name, ""); err != nil {
+		return err
+	}
 	n, err := t.exec(`DELETE FROM tag WHERE repository = $1 AND image = $2 AND name = $3`, repository, image, name)
 	if err == nil && n == 0 {
 		return errs.New(errs.NotFound, "image %s has no tag %s", image, name)

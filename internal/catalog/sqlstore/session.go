@@ -13,7 +13,7 @@ import (
 const (
 	sessionColumns columns = "id, user_name, role, secondary_roles, database_name, schema_name, warehouse, parameters, variables, client, " +
 		"last_statement, job, created, last_used, expires, closed"
-	tokenColumns columns = "hash, use, user_name, role, session, job, name, created, expires"
+	tokenColumns columns = "hash, use, user_name, role, session, job, name, created, expires, comment, created_by, disabled, rotated_to"
 )
 
 func readSession(row scan) (*catalog.Session, error) {
@@ -24,7 +24,8 @@ func readSession(row scan) (*catalog.Session, error) {
 }
 
 func readToken(row scan) (k catalog.Token, err error) {
-	return k, row(&k.Hash, &k.Use, &k.User, &k.Role, &k.Session, &k.JobID, &k.Name, stamp{&k.Created}, stamp{&k.Expires})
+	return k, row(&k.Hash, &k.Use, &k.User, &k.Role, &k.Session, &k.JobID, &k.Name, stamp{&k.Created}, stamp{&k.Expires},
+		&k.Comment, &k.CreatedBy, boolColumn{&k.Disabled}, &k.RotatedTo)
 }
 
 func readNumber(row scan) (n int64, err error) { return n, row(&n) }
@@ -83,7 +84,8 @@ func (t *tx) PutToken(k catalog.Token) error {
 		k.Created = t.now
 	}
 	n, err := t.exec("INSERT INTO token ("+string(tokenColumns)+") VALUES ("+tokenColumns.places()+") ON CONFLICT DO NOTHING",
-		k.Hash, string(k.Use), k.User, k.Role, k.Session, string(k.JobID), k.Name, micros(k.Created), micros(k.Expires))
+		k.Hash, string(k.Use), k.User, k.Role, k.Session, string(k.JobID), k.Name, micros(k.Created), micros(k.Expires),
+		k.Comment, k.CreatedBy, number(k.Disabled), k.RotatedTo)
 	if err == nil && n == 0 {
 		return errs.New(errs.Exists, "a token with this hash already exists")
 	}
@@ -120,7 +122,7 @@ func (t *tx) DeleteTokens(session int64, job catalog.ID, user string) (int, erro
 
 // ExpireSessions implements catalog.Sessions.
 func (t *tx) ExpireSessions(before time.Time) ([]int64, error) {
-	if _, err := t.exec("DELETE FROM token WHERE expires <> 0 AND expires < $1", micros(before)); err != nil {
+	if _, err := t.exec("DELETE FROM token WHERE expires <> 0 AND expires < $1 AND use <> 'program'", micros(before)); err != nil {
 		return nil, err
 	}
 	const over = " WHERE closed = 0 AND expires <> 0 AND expires < "
