@@ -90,9 +90,9 @@ func (t *Tree) Body(p string) ([]byte, bool) {
 	return n.Body, true
 }
 
-// Walk calls visit for every path of the merged file system, in no particular order.
+// Walk calls visit for every path of the merged file system, in the order of the layers and their tars.
 func (t *Tree) Walk(visit func(Node)) {
-	for _, n := range t.nodes {
+	for _, n := range t.list {
 		visit(n)
 	}
 }

@@ -17,15 +17,19 @@ type Node struct {
 type Tree struct {
 	Scans    []*Scan // bottom up
 	nodes    map[string]Node
+	list     []Node // of nodes, layer by layer
 	children map[string][]string
 }
 
 // merger stacks layers from the top down, so that what is hidden is known before it is met.
 type merger struct {
-	tree    *Tree
 	nodes   map[string]Node
 	hidden  map[string]bool // path and everything below it is hidden
 	opaque  map[string]bool // everything below the path is hidden
+	won     [][]int32       // by layer: entries that nothing above hides
+	links   []string        // hard links into lower layers
+	unnamed []string        // directories that were there before any layer named them
+	layer   int
 	lastDir string
 	lastHid bool
 	fresh   bool
@@ -38,42 +42,43 @@ func Merge(scans []*Scan) *Tree {
 		total += len(s.Entries)
 	}
 	t := &Tree{Scans: scans, nodes: make(map[string]Node, total), children: map[string][]string{}}
-	m := &merger{tree: t, nodes: t.nodes, hidden: map[string]bool{}, opaque: map[string]bool{}}
-	for i := len(scans) - 1; i >= 0; i-- {
-		m.add(scans[i], i)
+	m := &merger{nodes: t.nodes, hidden: map[string]bool{}, opaque: map[string]bool{}, won: make([][]int32, len(scans))}
+	for m.layer = len(scans) - 1; m.layer >= 0; m.layer-- {
+		m.add(scans[m.layer])
 	}
 	t.nodes[""] = Node{Entry: &Entry{Type: Dir, Mode: 0o755}, Layer: -1}
-	t.resolveLinks()
-	t.index(scans)
+	t.resolveLinks(m.links)
+	t.index(m)
 	return t
 }
 
-func (m *merger) add(s *Scan, layer int) {
+func (m *merger) add(s *Scan) {
 	m.fresh = false
-	// What this layer hides below itself takes effect only for the layers that follow.
-	var hide, cut []string
+	// What this layer cuts off takes effect only for the layers that follow.
+	var cut []string
 	for i := range s.Entries {
 		e := &s.Entries[i]
-		if e.Path == "" || m.isHidden(e.Path) {
+		if e.Path == "" {
 			continue
 		}
 		above, exists := m.nodes[e.Path]
-		switch {
-		case !exists:
-			m.nodes[e.Path] = Node{Entry: e, Layer: layer}
-		case above.Type == Dir && above.Layer < 0 && e.Type == Dir:
-			m.nodes[e.Path] = Node{Entry: e, Layer: layer}
+		if exists && above.Type != Dir || m.isHidden(e.Path) {
+			continue
 		}
-		switch {
-		case e.Type == Dir && exists && above.Type != Dir, e.Type != Dir && exists:
+		if !exists || above.Layer < 0 && e.Type == Dir {
+			m.nodes[e.Path] = Node{Entry: e, Layer: m.layer}
+			m.won[m.layer] = append(m.won[m.layer], int32(i))
+			if e.Type == HardLink {
+				m.links = append(m.links, e.Path)
+			}
+		}
+		if exists && e.Type != Dir {
 			cut = append(cut, e.Path)
-		case e.Type != Dir:
-			hide = append(hide, e.Path)
 		}
 		m.parents(e.Path)
 	}
 	m.marks(s)
-	for _, p := range append(hide, s.Whiteouts...) {
+	for _, p := range s.Whiteouts {
 		m.hidden[p] = true
 	}
 	for _, p := range append(cut, s.Opaque...) {
@@ -110,19 +115,16 @@ func (m *merger) parents(p string) {
 			return
 		}
 		m.nodes[p] = Node{Entry: &Entry{Path: p, Type: Dir, Mode: 0o755}, Layer: -1}
+		m.unnamed = append(m.unnamed, p)
 	}
 }
 
 // isHidden tells whether a layer above hides the path, either itself or one of its parents.
 func (m *merger) isHidden(p string) bool {
-	if m.hidden[p] {
+	if m.hidden[p] || m.covered(p) {
 		return true
 	}
-	i := strings.LastIndexByte(p, '/')
-	dir := ""
-	if i >= 0 {
-		dir = p[:i]
-	}
+	dir := dirOf(p)
 	// Neighbours in a tar share their directory, so the answer for it is remembered.
 	if !m.fresh || dir != m.lastDir {
 		m.lastDir, m.lastHid, m.fresh = dir, m.dirHidden(dir), true
@@ -130,9 +132,15 @@ func (m *merger) isHidden(p string) bool {
 	return m.lastHid
 }
 
+// covered tells whether a layer above has something there that is no directory.
+func (m *merger) covered(p string) bool {
+	n, ok := m.nodes[p]
+	return ok && n.Type != Dir && n.Layer > m.layer
+}
+
 func (m *merger) dirHidden(dir string) bool {
 	for {
-		if m.opaque[dir] || m.hidden[dir] {
+		if m.opaque[dir] || m.hidden[dir] || m.covered(dir) {
 			return true
 		}
 		i := strings.LastIndexByte(dir, '/')
@@ -144,12 +152,10 @@ func (m *merger) dirHidden(dir string) bool {
 }
 
 // resolveLinks gives hard links into lower layers what they link to.
-func (t *Tree) resolveLinks() {
+func (t *Tree) resolveLinks(links []string) {
 	indexes := map[int]map[string]*Entry{}
-	for p, n := range t.nodes {
-		if n.Type != HardLink {
-			continue
-		}
+	for _, p := range links {
+		n := t.nodes[p]
 		for below := n.Layer - 1; below >= 0; below-- {
 			if indexes[below] == nil {
 				indexes[below] = entriesByPath(t.Scans[below])
@@ -172,31 +178,31 @@ func entriesByPath(s *Scan) map[string]*Entry {
 	return m
 }
 
-// index lists the children of every directory: lower layers first, then in the order of their tar, directories that no layer names
-// last.
-func (t *Tree) index(scans []*Scan) {
-	add := func(p string) {
-		dir, base := "", p
-		if i := strings.LastIndexByte(p, '/'); i >= 0 {
-			dir, base = p[:i], p[i+1:]
+// index lists all nodes, and the children of every directory: lower layers first, then in the order of their tar, directories that
+// no layer names last.
+func (t *Tree) index(m *merger) {
+	t.list = append(make([]Node, 0, len(t.nodes)), t.nodes[""])
+	add := func(n Node) {
+		dir, base := "", n.Path
+		if i := strings.LastIndexByte(base, '/'); i >= 0 {
+			dir, base = base[:i], base[i+1:]
 		}
+		t.list = append(t.list, n)
 		t.children[dir] = append(t.children[dir], base)
 	}
-	for i, s := range scans {
-		for j := range s.Entries {
-			if n, ok := t.nodes[s.Entries[j].Path]; ok && n.Layer == i && n.Path != "" {
-				add(n.Path)
+	for layer, won := range m.won {
+		for _, i := range won {
+			n := Node{Entry: &t.Scans[layer].Entries[i], Layer: layer}
+			if n.Type == HardLink {
+				n = t.nodes[n.Path] // what it links to
 			}
+			add(n)
 		}
 	}
-	var unnamed []string
-	for p, n := range t.nodes {
-		if n.Layer < 0 && p != "" {
-			unnamed = append(unnamed, p)
+	slices.Sort(m.unnamed)
+	for _, p := range m.unnamed {
+		if n := t.nodes[p]; n.Layer < 0 {
+			add(n)
 		}
-	}
-	slices.Sort(unnamed)
-	for _, p := range unnamed {
-		add(p)
 	}
 }
