@@ -47,11 +47,17 @@ func (g *Registry) auditDenied(r *request, cause error) {
 		e.Digest = r.reference
 	}
 	e.Allowed, e.Detail = false, strings.TrimSpace(e.Detail+" "+errs.MessageOf(cause))
-	g.audit(r.Context(), e)
+	g.audit(r.Context(), entry{e, nil})
+}
+
+// entry is what the trail takes: an event, and the pull that it is about.
+type entry struct {
+	catalog.Event
+	pull *catalog.ImagePull // nil: none
 }
 
 // audit records an event that has no transaction of its own. An audit trail that cannot be written does not stop pulls.
-func (g *Registry) audit(ctx context.Context, e catalog.Event) {
+func (g *Registry) audit(ctx context.Context, e entry) {
 	if err := g.trail.add(ctx, e); err != nil {
 		g.Log.Error("audit event is lost", "action", e.Action, "user", e.User, "object", e.Object, "error", err)
 	}
@@ -61,25 +67,25 @@ func (g *Registry) audit(ctx context.Context, e catalog.Event) {
 type trail struct {
 	catalog catalog.Store
 	mu      sync.Mutex
-	next    *batch // gathers events; nil when nobody waits
+	next    *batch // gathers entries; nil when nobody waits
 	writing bool
 }
 
 // batch is what one transaction writes.
 type batch struct {
-	events []catalog.Event
-	done   chan struct{} // closed when err is set
-	err    error
+	entries []entry
+	done    chan struct{} // closed when err is set
+	err     error
 }
 
 // add records an event and returns when it is durable.
-func (t *trail) add(ctx context.Context, e catalog.Event) error {
+func (t *trail) add(ctx context.Context, e entry) error {
 	t.mu.Lock()
 	if t.next == nil {
 		t.next = &batch{done: make(chan struct{})}
 	}
 	b := t.next
-	b.events = append(b.events, e)
+	b.entries = append(b.entries, e)
 	if !t.writing {
 		t.writing = true
 		go t.write(context.WithoutCancel(ctx))
@@ -101,8 +107,14 @@ func (t *trail) write(ctx context.Context) {
 			return
 		}
 		b.err = t.catalog.Update(ctx, func(tx catalog.Tx) error {
-			for _, e := range b.events {
-				if err := tx.AddEvent(e); err != nil {
+			for _, e := range b.entries {
+				if err := tx.AddEvent(e.Event); err != nil {
+					return err
+				}
+				if e.pull == nil {
+					continue
+				}
+				if err := notePull(tx, *e.pull); err != nil {
 					return err
 				}
 			}

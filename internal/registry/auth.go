@@ -5,6 +5,7 @@ package registry
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -16,7 +17,7 @@ import (
 
 // Identity is who asks.
 type Identity struct {
-	User    string     // "" for a job that acts for a role only
+	User    string     // "" for a job that acts for a role only, and for a request without a login
 	Role    string     // the one role to act as with those granted to it, "" for the user's default role and all roles granted to the user
 	Session int64      // whose token was shown: its end ends what is issued for it; else 0
 	JobID   catalog.ID // the job that pulls, else ""
@@ -25,6 +26,8 @@ type Identity struct {
 // String names the identity in messages.
 func (id Identity) String() string {
 	switch {
+	case id.anonymous():
+		return "a request without a login"
 	case id.JobID != "":
 		return "job " + string(id.JobID)
 	case id.Role != "":
@@ -32,6 +35,26 @@ func (id Identity) String() string {
 	default:
 		return "user " + id.User
 	}
+}
+
+// anonymous is who sends a request without a login. Such a request may pull what a grant to PUBLIC lets everybody pull.
+func anonymous() Identity { return Identity{Role: catalog.RolePublic} }
+
+// anonymous tells whether the identity is that of requests without a login.
+func (id Identity) anonymous() bool { return id.User == "" && id.JobID == "" }
+
+// anonymousToken is what the token endpoint gives to those who do not log in. It proves nothing: it is as good as no token.
+const anonymousToken = "anonymous"
+
+// errNoLogin is the cause of failures of requests that need a login and have none.
+var errNoLogin = errors.New("no login")
+
+// loginNeeded is the answer to a request without a login that needs one.
+//
+// The bare words "authentication required" make docker 20.10 try again for 50 seconds: it takes the code with its usual message
+// for something else than the code.
+func (g *Registry) loginNeeded(r *http.Request) error {
+	return errs.Wrap(errNoLogin, errs.Unauthenticated, "authentication required: log in to %s first", g.url(r))
 }
 
 // Authenticator tells who somebody is. It is safe for concurrent use.
@@ -86,9 +109,10 @@ func (g *Registry) authenticate(r *http.Request) (Identity, error) {
 	}
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") || token == "" {
-		// The bare words "authentication required" make docker 20.10 try again for 50 seconds: it takes the code with its usual
-		// message for something else than the code.
-		return Identity{}, errs.New(errs.Unauthenticated, "authentication required: log in to %s first", g.url(r))
+		return Identity{}, g.loginNeeded(r)
+	}
+	if strings.TrimSpace(token) == anonymousToken {
+		return anonymous(), nil
 	}
 	return g.Authenticator.Token(r.Context(), errs.Secret(strings.TrimSpace(token)))
 }

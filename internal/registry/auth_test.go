@@ -3,6 +3,7 @@
 package registry_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -91,7 +92,6 @@ func TestToken(t *testing.T) {
 		status int
 		oauth  string
 	}{
-		{"GET", form(), http.StatusUnauthorized, "invalid_grant"},
 		{"POST", form("grant_type", "password", "username", "reader", "password", "wrong"), http.StatusUnauthorized, "invalid_grant"},
 		{"POST", form("grant_type", "password", "username", "0sessiontoken", "password", `{"token": "wrong"}`), http.StatusUnauthorized, "invalid_grant"},
 		{"POST", form("grant_type", "password"), http.StatusUnauthorized, "invalid_grant"},
@@ -160,6 +160,32 @@ func TestPrivileges(t *testing.T) {
 		}
 	}
 
+	// Without a login: what everybody may pull, and nothing else. Whether a repository exists is not told.
+	const open = "db/s/open/img"
+	pushed, openManifest := owner.pushImage(open, "v1", layer, nil)
+	anonymous := d.as(t, "").token(d.as(t, "").do("GET", "/token?service=firn&scope=repository:"+open+":pull", nil))
+	for _, header := range [][]string{nil, {"Authorization", "Bearer " + anonymous}} {
+		nobody := d.as(t, "")
+		for path, status := range map[string]int{
+			"/manifests/v1": 200, "/manifests/" + openManifest: 200, "/blobs/" + blob: 200, "/tags/list": 200, "/referrers/" + openManifest: 200,
+			"/manifests/v2": 404, "/blobs/" + secret: 404,
+		} {
+			nobody.want(status, "GET", "/v2/"+open+path, nil, header...)
+		}
+		nobody.want(200, "HEAD", "/v2/"+open+"/manifests/v1", nil, header...)
+		for _, c := range []struct{ method, path string }{
+			{"GET", "/v2/" + name + "/tags/list"}, {"GET", "/v2/db/s/none/img/tags/list"}, {"HEAD", "/v2/" + name + "/blobs/" + blob},
+			{"POST", "/v2/" + open + "/blobs/uploads/"}, {"POST", "/v2/" + open + "/blobs/uploads/?mount=" + secret}, {"GET", "/v2/" + open + "/blobs/uploads/x"},
+			{"PATCH", "/v2/" + open + "/blobs/uploads/x"}, {"PUT", "/v2/" + open + "/blobs/uploads/x?digest=" + blob},
+			{"PUT", "/v2/" + open + "/manifests/v2"}, {"DELETE", "/v2/" + open + "/manifests/v1"}, {"DELETE", "/v2/" + open + "/blobs/" + blob}, {"GET", "/login"},
+		} {
+			r := nobody.want(401, c.method, c.path, bytes.NewReader(pushed), header...)
+			if r.Header.Get("WWW-Authenticate") == "" {
+				t.Errorf("%s %s without a login gets no challenge", c.method, c.path)
+			}
+		}
+	}
+
 	// A repository that nobody may see answers like one that does not exist.
 	unseen := d.as(t, "nobody").do("GET", "/v2/"+name+"/tags/list", nil)
 	absent := d.as(t, "nobody").do("GET", "/v2/db/s/none/img/tags/list", nil)
@@ -169,6 +195,7 @@ func TestPrivileges(t *testing.T) {
 
 	// A blob of another repository: not by its digest, and by mounting only for one who may pull it there.
 	d.as(t, "writer").want(404, "GET", "/v2/"+name+"/blobs/"+secret, nil)
+	d.as(t, "writer").want(404, "HEAD", "/v2/"+name+"/blobs/"+secret, nil)
 	for _, from := range []string{"&from=" + other, "", "&from=bad"} {
 		mount := "/v2/" + name + "/blobs/uploads/?mount=" + secret + from
 		d.as(t, "writer").want(202, "POST", mount, nil)

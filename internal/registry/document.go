@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
@@ -33,47 +34,55 @@ type document struct {
 	Annotations   map[string]string `json:"annotations"`
 }
 
-// parseManifest reads a manifest or index that was pushed with a Content-Type.
+// parseManifest reads a manifest or index that was pushed with a Content-Type. It gives the media types too that occur: its own, that
+// of the artifact, and those of what it names.
 //
 // Errors: Invalid.
-func parseManifest(body []byte, contentType string) (*catalog.Manifest, error) {
-	invalid := func(cause error, format string, args ...any) error {
-		return coded(manifestInvalid, errs.Wrap(cause, errs.Invalid, format, args...))
+func parseManifest(body []byte, contentType string) (_ *catalog.Manifest, types []string, _ error) {
+	invalid := func(cause error, format string, args ...any) (*catalog.Manifest, []string, error) {
+		return nil, nil, coded(manifestInvalid, errs.Wrap(cause, errs.Invalid, format, args...))
 	}
 	var d document
 	if err := json.Unmarshal(body, &d); err != nil {
-		return nil, invalid(err, "the manifest is no valid JSON document")
+		return invalid(err, "the manifest is no valid JSON document")
 	}
 	declared := ""
 	if contentType != "" {
 		var err error
 		if declared, _, err = mime.ParseMediaType(contentType); err != nil {
-			return nil, invalid(err, "content type %.200q is malformed", contentType)
+			return invalid(err, "content type %.200q is malformed", contentType)
 		}
 	}
 	mediaType := cmp.Or(d.MediaType, declared)
 	if declared != "" && declared != mediaType {
-		return nil, invalid(nil, "the manifest is of type %.200s, the request says %.200s", mediaType, declared)
+		return invalid(nil, "the manifest is of type %.200s, the request says %.200s", mediaType, declared)
 	}
 	if d.SchemaVersion != 2 {
-		return nil, invalid(nil, "manifests of schema version %d are not taken, only 2", d.SchemaVersion)
+		return invalid(nil, "manifests of schema version %d are not taken, only 2", d.SchemaVersion)
 	}
 	m := &catalog.Manifest{MediaType: mediaType, ArtifactType: d.ArtifactType, Annotations: d.Annotations, Body: body}
 	switch mediaType {
 	case v1.MediaTypeImageManifest, dockerManifest:
 		if d.Config == nil || d.Manifests != nil {
-			return nil, invalid(nil, "an image manifest must have a config and no manifests")
+			return invalid(nil, "an image manifest must have a config and no manifests")
 		}
 		m.ArtifactType = cmp.Or(d.ArtifactType, d.Config.MediaType)
 	case v1.MediaTypeImageIndex, dockerList:
 		if d.Config != nil || d.Layers != nil {
-			return nil, invalid(nil, "an index must have no config and no layers")
+			return invalid(nil, "an index must have no config and no layers")
 		}
 	default:
-		return nil, statused(manifestInvalid, http.StatusUnsupportedMediaType,
+		return nil, nil, statused(manifestInvalid, http.StatusUnsupportedMediaType,
 			errs.New(errs.Invalid, "manifests of type %.200q are not taken", mediaType))
 	}
-	return m, references(m, &d)
+	types = []string{m.MediaType, m.ArtifactType}
+	if d.Config != nil {
+		types = append(types, d.Config.MediaType)
+	}
+	for _, named := range slices.Concat(d.Layers, d.Manifests) {
+		types = append(types, named.MediaType)
+	}
+	return m, types, references(m, &d)
 }
 
 // references notes what a manifest points to.

@@ -62,7 +62,8 @@ func (p *people) Allowed(_ catalog.Tx, id registry.Identity, privilege catalog.P
 func newPeople() *people {
 	return &people{
 		rights: map[string]map[string]catalog.Privilege{
-			"owner":   {"DB.S.REPO": catalog.Ownership, "DB.S.OTHER": catalog.Ownership},
+			"":        {"DB.S.OPEN": catalog.Read}, // who does not log in
+			"owner":   {"DB.S.REPO": catalog.Ownership, "DB.S.OTHER": catalog.Ownership, "DB.S.OPEN": catalog.Ownership},
 			"writer":  {"DB.S.REPO": catalog.Write},
 			"reader":  {"DB.S.REPO": catalog.Read},
 			"nobody":  {},
@@ -82,10 +83,15 @@ type door struct {
 	people *people
 }
 
-// open opens catalog and blobs in a directory; an empty catalog gets the repositories DB.S.REPO and DB.S.OTHER.
+// open opens catalog and blobs in a directory; an empty catalog gets the repositories DB.S.REPO, OTHER and OPEN.
 func openRegistry(directory string, now func() time.Time) (*door, func() error, error) {
+	return openAt("sqlite:"+filepath.Join(directory, "firn.db"), directory, now)
+}
+
+// openAt is openRegistry on a catalog elsewhere.
+func openAt(source, directory string, now func() time.Time) (*door, func() error, error) {
 	ctx := context.Background()
-	store, err := sqlstore.Open(ctx, "sqlite:"+filepath.Join(directory, "firn.db"), sqlstore.Options{Now: now})
+	store, err := sqlstore.Open(ctx, source, sqlstore.Options{Now: now})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -116,6 +122,7 @@ func addRepositories(tx catalog.Tx) error {
 		{Kind: catalog.KindSchema, Name: catalog.Name{Database: "DB", Object: "S"}, Spec: &catalog.SchemaSpec{}},
 		{Kind: catalog.KindImageRepository, Name: catalog.Name{Database: "DB", Schema: "S", Object: "REPO"}, Spec: repository},
 		{Kind: catalog.KindImageRepository, Name: catalog.Name{Database: "DB", Schema: "S", Object: "OTHER"}, Spec: repository},
+		{Kind: catalog.KindImageRepository, Name: catalog.Name{Database: "DB", Schema: "S", Object: "OPEN"}, Spec: repository},
 	} {
 		if err := tx.CreateObject(o); err != nil && !errs.Is(err, errs.Exists) {
 			return err
@@ -132,7 +139,13 @@ func serve(t *testing.T) *door {
 
 func serveAt(t *testing.T, now func() time.Time) *door {
 	t.Helper()
-	d, closeAll, err := openRegistry(t.TempDir(), now)
+	directory := t.TempDir()
+	return serveOn(t, "sqlite:"+filepath.Join(directory, "firn.db"), directory, now)
+}
+
+func serveOn(t *testing.T, source, directory string, now func() time.Time) *door {
+	t.Helper()
+	d, closeAll, err := openAt(source, directory, now)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,10 +35,10 @@ func findManifest(tx catalog.Tx, repository catalog.ID, image, reference string)
 
 // getManifest serves GET and HEAD of a manifest. A pull is on record before it is answered.
 func (g *Registry) getManifest(w http.ResponseWriter, r *request) error {
+	var repository *catalog.Object
 	var m *catalog.Manifest
-	err := g.Catalog.View(r.Context(), func(tx catalog.Tx) error {
-		repository, err := g.repository(tx, r.id, r.repository, catalog.Read)
-		if err != nil {
+	err := g.Catalog.View(r.Context(), func(tx catalog.Tx) (err error) {
+		if repository, err = g.repository(tx, r.id, r.repository, catalog.Read); err != nil {
 			return err
 		}
 		m, err = findManifest(tx, repository.ID, r.image, r.reference)
@@ -48,7 +48,8 @@ func (g *Registry) getManifest(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	if r.Method == http.MethodGet {
-		g.audit(r.Context(), r.event(actionPull, m.Digest))
+		pull := &catalog.ImagePull{Repository: repository.ID, Image: r.image, Digest: m.Digest, User: r.id.User}
+		g.audit(r.Context(), entry{r.event(actionPull, m.Digest), pull})
 	}
 	h := w.Header()
 	h.Set("Content-Type", m.MediaType)
@@ -71,7 +72,7 @@ func (g *Registry) putManifest(w http.ResponseWriter, r *request) error {
 	} else if err != nil {
 		return broken(err)
 	}
-	m, err := parseManifest(body, r.Header.Get("Content-Type"))
+	m, types, err := parseManifest(body, r.Header.Get("Content-Type"))
 	if err != nil {
 		return err
 	}
@@ -87,7 +88,7 @@ func (g *Registry) putManifest(w http.ResponseWriter, r *request) error {
 	} else if err := verify(h, r.reference); err != nil {
 		return err
 	}
-	if err := g.storeManifest(r, m, tags); err != nil {
+	if err := g.storeManifest(r, m, tags, types); err != nil {
 		return err
 	}
 	header := w.Header()
@@ -123,26 +124,51 @@ func pushedTags(r *request) ([]string, error) {
 }
 
 // storeManifest commits a manifest with its tags and the record of the push.
-func (g *Registry) storeManifest(r *request, m *catalog.Manifest, tags []string) error {
+func (g *Registry) storeManifest(r *request, m *catalog.Manifest, tags, types []string) error {
 	return g.Catalog.Update(r.Context(), func(tx catalog.Tx) error {
 		repository, err := g.repository(tx, r.id, r.repository, catalog.Write)
 		if err != nil {
 			return err
 		}
+		if err := allowedTypes(repository, types); err != nil {
+			return err
+		}
 		m.Repository = repository.ID
-		if err := tx.PutManifest(m); err != nil {
-			if errs.Is(err, errs.NotFound) {
-				return statused(manifestBlobUnknown, http.StatusBadRequest, err)
-			}
+		fresh, err := addManifest(tx, repository, m)
+		if err != nil {
 			return err
 		}
 		for _, name := range tags {
-			if err := tx.PutTag(&catalog.Tag{Repository: repository.ID, Image: r.image, Name: name, Digest: m.Digest, MovedBy: r.id.User}); err != nil {
+			if err := moveTag(tx, repository, m, name, r.id.User); err != nil {
+				return err
+			}
+		}
+		if fresh && len(tags) == 0 {
+			e := catalog.ImageEvent{Kind: catalog.ImagePushed, Repository: repository.ID, Image: r.image, Digest: m.Digest, User: r.id.User}
+			if err := tx.AddImageEvent(e); err != nil {
 				return err
 			}
 		}
 		return tx.AddEvent(r.event(actionPush, m.Digest))
 	})
+}
+
+// addManifest stores a manifest for which there is room, and tells whether it was not there before.
+func addManifest(tx catalog.Tx, repository *catalog.Object, m *catalog.Manifest) (fresh bool, err error) {
+	_, err = tx.Manifest(repository.ID, m.Image, m.Digest)
+	if fresh = errs.Is(err, errs.NotFound); err != nil && !fresh {
+		return false, err
+	}
+	if fresh {
+		if err := fits(tx, repository, "", "", int64(len(m.Body))); err != nil {
+			return false, err
+		}
+	}
+	err = tx.PutManifest(m)
+	if errs.Is(err, errs.NotFound) {
+		return false, statused(manifestBlobUnknown, http.StatusBadRequest, err)
+	}
+	return fresh, err
 }
 
 // deleteManifest removes a manifest with its tags when a digest is given, else the tag alone.
@@ -157,9 +183,10 @@ func (g *Registry) deleteManifest(w http.ResponseWriter, r *request) error {
 			return coded(manifestUnknown, err)
 		}
 		if isDigest(r.reference) {
-			err = tx.DeleteManifest(repository.ID, r.image, m.Digest)
-		} else {
-			err = tx.DeleteTag(repository.ID, r.image, r.reference)
+			err = removeManifest(tx, repository, m, r.id.User)
+		} else if err = immutable(repository, r.image, r.reference, "delete the tag"); err == nil {
+			tag := &catalog.Tag{Repository: repository.ID, Image: r.image, Name: r.reference, Digest: m.Digest}
+			err = dropTag(tx, tag, catalog.ImageTagDeleted, r.id.User)
 		}
 		if err != nil {
 			return err
@@ -171,6 +198,19 @@ func (g *Registry) deleteManifest(w http.ResponseWriter, r *request) error {
 	}
 	w.WriteHeader(http.StatusAccepted)
 	return nil
+}
+
+// removeManifest deletes a manifest with its tags.
+func removeManifest(tx catalog.Tx, repository *catalog.Object, m *catalog.Manifest, user string) error {
+	if err := keepsImmutable(tx, repository, m); err != nil {
+		return err
+	}
+	if err := tx.DeleteManifest(repository.ID, m.Image, m.Digest); err != nil {
+		return err
+	}
+	return tx.AddImageEvent(catalog.ImageEvent{
+		Kind: catalog.ImageManifestDeleted, Repository: repository.ID, Image: m.Image, Digest: m.Digest, User: user,
+	})
 }
 
 // maxPage bounds a page of tags.

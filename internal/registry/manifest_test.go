@@ -269,10 +269,19 @@ func TestHolders(t *testing.T) {
 	c.want(202, "DELETE", "/v2/"+image+"/manifests/multi", nil) // a tag holds nothing
 
 	err = d.store.Update(t.Context(), func(tx catalog.Tx) error {
-		if err := tx.TransitionJob(job.ID, catalog.JobPending, catalog.JobCancelled, func(*catalog.Job) {}); err != nil {
+		lately := func(j *catalog.Job) { j.Completed = tx.Now().Add(-catalog.JobImageHold + time.Hour) }
+		if err := tx.TransitionJob(job.ID, catalog.JobPending, catalog.JobCancelled, lately); err != nil {
 			return err
 		}
 		return tx.DropObject(environment.ID)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused(sum, "index "+index+", job "+string(job.ID)+"; a job holds its image until 7 days after its end")
+	err = d.store.Update(t.Context(), func(tx catalog.Tx) error {
+		before := func(j *catalog.Job) { j.Completed = tx.Now().Add(-catalog.JobImageHold - time.Hour) }
+		return tx.TransitionJob(job.ID, catalog.JobCancelled, catalog.JobCancelled, before)
 	})
 	if err != nil {
 		t.Fatal(err)

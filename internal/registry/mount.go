@@ -9,7 +9,7 @@ import (
 
 // mount makes a blob visible in the image of the request when the identity may pull it elsewhere: from the image named, or
 // from any when none is. What the token was asked for does not matter, what the identity may do does.
-func (g *Registry) mount(tx catalog.Tx, r *request, target catalog.ID, digest, from string) (bool, error) {
+func (g *Registry) mount(tx catalog.Tx, r *request, target *catalog.Object, digest, from string) (bool, error) {
 	if digest == "" {
 		return false, nil
 	}
@@ -17,7 +17,14 @@ func (g *Registry) mount(tx catalog.Tx, r *request, target catalog.ID, digest, f
 	if err != nil || !readable {
 		return false, err
 	}
-	return true, tx.LinkBlob(target, r.image, digest)
+	b, err := tx.Blob(digest)
+	if err != nil {
+		return false, err
+	}
+	if err := fits(tx, target, digest, "", b.Size); err != nil {
+		return false, err
+	}
+	return true, tx.LinkBlob(target.ID, r.image, digest)
 }
 
 // mayMount tells whether the identity may pull the blob from where it is.

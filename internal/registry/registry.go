@@ -8,7 +8,7 @@
 // package keeps nothing that a restart would lose. It decides no privilege and checks no password: an Authenticator and an
 // Authorizer do. Only cmd/firnd builds it.
 //
-// To pull, list and mount from, an identity needs READ or WRITE on the image repository; to push, tag, delete, or see an upload, WRITE; OWNERSHIP includes
+// Without a login a request may pull what a grant to PUBLIC opens. To pull, list and mount from, an identity needs READ or WRITE on the image repository; to push, tag, delete, or see an upload, WRITE; OWNERSHIP includes
 // both. Who may not pull is told that the repository does not exist. Privileges are looked up where a request starts.
 //
 // Read route.go for what is served, errors.go for how failures are told, upload.go for when a push is durable.
@@ -66,7 +66,7 @@ const (
 	defaultUploadTTL = 24 * time.Hour
 )
 
-// expiryInterval is how often Run looks for uploads that have expired.
+// expiryInterval is how often Run looks for what is to be removed.
 const expiryInterval = 10 * time.Minute
 
 // New makes a registry.
@@ -96,13 +96,18 @@ func (g *Registry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// Run removes expired uploads until the context ends. Several replicas may run it.
+// Run removes expired uploads, tags that are not retained, and old image events, until the context ends. Several replicas may run it.
 func (g *Registry) Run(ctx context.Context) error {
 	for {
-		if n, err := g.ExpireUploads(ctx); err != nil && ctx.Err() == nil {
-			g.Log.Warn("expired uploads stay", "error", err)
-		} else if n > 0 {
-			g.Log.Info("expired uploads removed", "count", n)
+		for _, step := range []struct {
+			what string
+			do   func(context.Context) (int, error)
+		}{{"expired uploads", g.ExpireUploads}, {"tags that are not retained", g.RetireTags}, {"old image events", g.purgeEvents}} {
+			if n, err := step.do(ctx); err != nil && ctx.Err() == nil {
+				g.Log.Warn(step.what+" stay", "error", err)
+			} else if n > 0 {
+				g.Log.Info(step.what+" are removed", "count", n)
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -115,9 +120,12 @@ func (g *Registry) Run(ctx context.Context) error {
 // repository finds the image repository of a name and checks that the identity may use it with the privilege: Read to pull, Write to
 // push and delete. WRITE includes pulling.
 //
-// Errors: NotFound when it does not exist or the identity may not even pull; Denied.
+// Errors: NotFound when it does not exist or the identity may not even pull; Denied; errNoLogin instead of both when nobody has logged in.
 func (g *Registry) repository(tx catalog.Tx, id Identity, name catalog.Name, p catalog.Privilege) (*catalog.Object, error) {
 	hidden := func(cause error) error {
+		if id.anonymous() {
+			return errNoLogin // whoever logs in may see more
+		}
 		return coded(nameUnknown, errs.Wrap(cause, errs.NotFound, "image repository %s does not exist or not authorized", name))
 	}
 	o, err := tx.Object(catalog.KindImageRepository, name)
@@ -125,6 +133,9 @@ func (g *Registry) repository(tx catalog.Tx, id Identity, name catalog.Name, p c
 		return nil, hidden(nil)
 	} else if err != nil {
 		return nil, err
+	}
+	if id.anonymous() && p == catalog.Write {
+		return nil, hidden(nil)
 	}
 	allowed, err := g.Authorizer.Allowed(tx, id, p, o)
 	if err != nil || allowed {

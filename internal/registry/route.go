@@ -74,12 +74,18 @@ func methods(e endpoint) map[string]handler {
 // serveAPI serves /v2 and everything below.
 func (g *Registry) serveAPI(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
-	id, err := g.authenticate(r)
-	if err != nil {
-		g.fail(w, r, err)
+	id, unknown := g.authenticate(r)
+	if unknown != nil && !errors.Is(unknown, errNoLogin) {
+		g.fail(w, r, unknown)
 		return
 	}
 	at, err := parseRoute(r.URL.Path)
+	if unknown != nil {
+		id = anonymous()
+	}
+	if unknown != nil && (err != nil || at.endpoint == endpointBase) || id.anonymous() && r.Method != http.MethodGet && r.Method != http.MethodHead {
+		err = g.loginNeeded(r) // the base tells clients where to log in
+	}
 	if err != nil {
 		g.fail(w, r, err)
 		return
@@ -90,7 +96,11 @@ func (g *Registry) serveAPI(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	req := &request{r, at, id}
-	if err := serve(g, w, req); err != nil {
+	err = serve(g, w, req)
+	if errors.Is(err, errNoLogin) {
+		err = g.loginNeeded(r)
+	}
+	if err != nil {
 		if errors.Is(err, errNotAuthorized) {
 			g.auditDenied(req, err)
 		}

@@ -4,6 +4,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -22,12 +23,14 @@ func (g *Registry) serveToken(w http.ResponseWriter, r *http.Request) {
 		g.failToken(w, r, err)
 		return
 	}
-	token, expires, err := g.Authenticator.IssueRegistryToken(r.Context(), id, g.TokenTTL)
-	if err != nil {
-		g.failToken(w, r, err)
-		return
-	}
 	now := g.Now()
+	token, expires := errs.Secret(anonymousToken), now.Add(g.TokenTTL)
+	if !id.anonymous() {
+		if token, expires, err = g.Authenticator.IssueRegistryToken(r.Context(), id, g.TokenTTL); err != nil {
+			g.failToken(w, r, err)
+			return
+		}
+	}
 	writeJSON(w, http.StatusOK, map[string]any{
 		"token":        token.Reveal(),
 		"access_token": token.Reveal(),
@@ -41,7 +44,11 @@ func (g *Registry) serveToken(w http.ResponseWriter, r *http.Request) {
 func (g *Registry) tokenIdentity(w http.ResponseWriter, r *http.Request) (Identity, error) {
 	switch r.Method {
 	case http.MethodGet:
-		return g.authenticate(r)
+		id, err := g.authenticate(r)
+		if errors.Is(err, errNoLogin) {
+			return anonymous(), nil
+		}
+		return id, err
 	case http.MethodPost:
 	default:
 		return Identity{}, errs.New(errs.Unsupported, "method %s is not served at %s", r.Method, r.URL.Path)
@@ -71,6 +78,9 @@ func (g *Registry) grant(ctx context.Context, r *http.Request) (Identity, error)
 // serveLogin answers GET /login, where `snow spcs image-repository list-tags` trades its login for a token.
 func (g *Registry) serveLogin(w http.ResponseWriter, r *http.Request) {
 	id, err := g.authenticate(r)
+	if err == nil && id.anonymous() {
+		err = g.loginNeeded(r)
+	}
 	if err != nil {
 		g.fail(w, r, err)
 		return

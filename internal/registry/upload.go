@@ -5,6 +5,7 @@ package registry
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -48,7 +49,10 @@ func (g *Registry) mountOrBegin(w http.ResponseWriter, r *request, mount, from s
 		if err != nil {
 			return err
 		}
-		if mounted, err = g.mount(tx, r, repository.ID, mount, from); mounted || err != nil {
+		if mounted, err = g.mount(tx, r, repository, mount, from); mounted || err != nil {
+			return err
+		}
+		if err := fits(tx, repository, "", "", 1); err != nil {
 			return err
 		}
 		u, err = g.newUpload(r, repository.ID)
@@ -71,38 +75,59 @@ func (g *Registry) postBlob(w http.ResponseWriter, r *request, digest string) er
 	if err := checkDigest(digest); err != nil {
 		return err
 	}
-	var repository *catalog.Object
-	err := g.Catalog.View(r.Context(), func(tx catalog.Tx) (err error) {
-		repository, err = g.repository(tx, r.id, r.repository, catalog.Write)
+	var u *upload
+	err := g.Catalog.View(r.Context(), func(tx catalog.Tx) error {
+		repository, err := g.repository(tx, r.id, r.repository, catalog.Write)
+		if err != nil {
+			return err
+		}
+		if err := fits(tx, repository, digest, "", max(r.ContentLength, 0)); err != nil {
+			return err
+		}
+		if u, err = g.newUpload(r, repository.ID); err != nil {
+			return err
+		}
+		u.limited, err = isLimited(tx, repository)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	u, err := g.newUpload(r, repository.ID)
-	if err != nil {
+	b, err := g.takeBlob(r, u, digest)
+	if err != nil && u.stored {
+		return g.end(r.Context(), u, err)
+	} else if err != nil {
 		return err
 	}
-	h := newHash(digest)
-	head, err := io.ReadAll(io.LimitReader(r.Body, smallBlob+1))
+	return g.commit(w, r, u, b)
+}
+
+// takeBlob receives the whole content of a blob and makes it durable, unless it is small.
+func (g *Registry) takeBlob(r *request, u *upload, digest string) (*catalog.Blob, error) {
+	body, err := g.metered(r, u)
 	if err != nil {
-		return broken(err)
+		return nil, err
+	}
+	h := newHash(digest)
+	head, err := io.ReadAll(io.LimitReader(body, smallBlob+1))
+	if err != nil {
+		return nil, broken(err)
 	}
 	b := &catalog.Blob{Digest: digest, Size: int64(len(head)), Body: head}
 	if h.Write(head); len(head) > smallBlob {
-		stream := g.newHashing(r.Body, h)
+		stream := g.newHashing(body, h)
 		info, err := g.Blobs.Put(r.Context(), u.Key, io.MultiReader(bytes.NewReader(head), stream))
 		stream.Close()
 		if err != nil {
-			return broken(err)
+			return nil, broken(err)
 		}
 		b.Size, b.Key, b.Body = info.Size, u.Key, nil
 	}
 	if err := verify(h, digest); err != nil {
 		g.discard(r.Context(), b.Key)
-		return err
+		return nil, err
 	}
-	return g.commit(w, r, u, b)
+	return b, nil
 }
 
 // getUpload tells how far an upload has come; what a request is writing at the moment does not count yet.
@@ -175,7 +200,16 @@ func (g *Registry) appendBody(w http.ResponseWriter, r *request, u *upload) erro
 		return err
 	}
 	began := u.Offset
-	received := g.receive(r.Context(), u, r.Body)
+	body, err := g.metered(r, u)
+	if errors.Is(err, errOverQuota) {
+		return g.end(r.Context(), u, err)
+	} else if err != nil {
+		return err
+	}
+	received := g.receive(r.Context(), u, body)
+	if errors.Is(received, errOverQuota) {
+		return g.end(r.Context(), u, received) // it gives back what it has reserved
+	}
 	if received == nil && r.Method == http.MethodPut {
 		return nil // the upload ends with this request: its progress need not be durable
 	}
@@ -262,7 +296,14 @@ func (g *Registry) finish(ctx context.Context, u *upload, digest string) (*catal
 // commit makes a durable blob visible in the image, ends the upload, and answers.
 func (g *Registry) commit(w http.ResponseWriter, r *request, u *upload, b *catalog.Blob) error {
 	var kept *catalog.Blob
-	err := g.Catalog.Update(r.Context(), func(tx catalog.Tx) (err error) {
+	err := g.Catalog.Update(r.Context(), func(tx catalog.Tx) error {
+		repository, err := tx.ObjectByID(u.Repository)
+		if err != nil {
+			return coded(nameUnknown, err)
+		}
+		if err := fits(tx, repository, b.Digest, u.ID, b.Size); err != nil {
+			return err
+		}
 		if kept, err = tx.PutBlob(b); err != nil {
 			return err
 		}
@@ -274,6 +315,10 @@ func (g *Registry) commit(w http.ResponseWriter, r *request, u *upload, b *catal
 		}
 		return tx.DeleteUpload(u.ID)
 	})
+	if errors.Is(err, errOverQuota) {
+		g.discard(r.Context(), b.Key)
+		return g.end(r.Context(), u, err)
+	}
 	if err != nil {
 		return err
 	}

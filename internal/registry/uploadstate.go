@@ -19,7 +19,8 @@ import (
 // without content, whoever asks, as long as the id is young enough.
 type upload struct {
 	*catalog.Upload
-	stored bool // it has a row
+	stored  bool // it has a row
+	limited bool // it counts against a quota
 }
 
 // newUpload makes an upload with an id of now: a UUIDv7.
@@ -67,7 +68,10 @@ func (g *Registry) loadUpload(r *request) (u *upload, err error) {
 		if err != nil {
 			return err
 		}
-		u, err = g.findUpload(tx, r, repository.ID)
+		if u, err = g.findUpload(tx, r, repository.ID); err != nil {
+			return err
+		}
+		u.limited, err = isLimited(tx, repository)
 		return err
 	})
 	return u, err
@@ -91,7 +95,7 @@ func (g *Registry) lockUpload(r *request) (u *upload, release func(), err error)
 func (g *Registry) findUpload(tx catalog.Tx, r *request, repository catalog.ID) (*upload, error) {
 	row, err := tx.Upload(catalog.ID(r.reference))
 	if err == nil && row.Repository == repository && row.Image == r.image && row.User == r.id.User {
-		return &upload{row, true}, nil
+		return &upload{Upload: row, stored: true}, nil
 	}
 	if errs.Is(err, errs.NotFound) {
 		if u, ok := g.freshUpload(r, repository); ok {
@@ -103,22 +107,29 @@ func (g *Registry) findUpload(tx catalog.Tx, r *request, repository catalog.ID) 
 	return nil, coded(blobUploadUnknown, errs.New(errs.NotFound, "upload %.100s of %s does not exist or has ended: begin a new one", r.reference, r.name))
 }
 
-// save stores how far an upload has come, which began this request at an offset.
+// save stores how far an upload has come, which began this request at an offset. It keeps reserved what it has.
 func (g *Registry) save(ctx context.Context, u *upload, began int64) error {
-	err := g.Catalog.Update(ctx, func(tx catalog.Tx) error {
-		row, err := tx.Upload(u.ID)
-		switch {
-		case err == nil && u.stored && row.Offset == began, errs.Is(err, errs.NotFound) && !u.stored:
-			u.Expires = tx.Now().Add(g.UploadTTL)
-			return tx.PutUpload(u.Upload)
-		case err == nil:
-			return coded(blobUploadInvalid, errs.New(errs.Conflict, "another request wrote to upload %s", u.ID))
-		default:
-			return coded(blobUploadUnknown, err)
-		}
-	})
+	u.Reserved = max(u.Offset, u.Reserved)
+	if u.Offset > began {
+		u.Reserved = u.Offset
+	}
+	err := g.Catalog.Update(ctx, func(tx catalog.Tx) error { return g.putProgress(tx, u.Upload, u.stored, began) })
 	u.stored = u.stored || err == nil
 	return err
+}
+
+// putProgress stores an upload that nobody else has written to since it was at an offset, or that had no row.
+func (g *Registry) putProgress(tx catalog.Tx, u *catalog.Upload, stored bool, began int64) error {
+	row, err := tx.Upload(u.ID)
+	switch {
+	case err == nil && stored && row.Offset == began, errs.Is(err, errs.NotFound) && !stored:
+		u.Expires = tx.Now().Add(g.UploadTTL)
+		return tx.PutUpload(u)
+	case err == nil:
+		return coded(blobUploadInvalid, errs.New(errs.Conflict, "another request wrote to upload %s", u.ID))
+	default:
+		return coded(blobUploadUnknown, err)
+	}
 }
 
 // end ends an upload that cannot succeed any more and passes the reason on.
@@ -146,7 +157,7 @@ func (g *Registry) ExpireUploads(ctx context.Context) (int, error) {
 	})
 	removed := 0
 	for _, u := range expired {
-		gone, expireErr := g.expire(ctx, &upload{u, true})
+		gone, expireErr := g.expire(ctx, &upload{Upload: u, stored: true})
 		if gone {
 			removed++
 		}

@@ -3,6 +3,7 @@
 package sqlstore
 
 import (
+	"fmt"
 	"iter"
 	"slices"
 	"strings"
@@ -144,7 +145,11 @@ func (t *tx) DeleteManifest(repository catalog.ID, image, digest string) error {
 	}
 	if len(holders) > 0 {
 		slices.Sort(holders)
-		return errs.New(errs.Refused, "manifest %s of image %s is in use by %s", digest, image, strings.Join(holders, ", "))
+		hint := ""
+		if slices.ContainsFunc(holders, func(h string) bool { return strings.HasPrefix(h, "job ") }) {
+			hint = fmt.Sprintf("; a job holds its image until %d days after its end", int(catalog.JobImageHold.Hours()/24))
+		}
+		return errs.New(errs.Refused, "manifest %s of image %s is in use by %s%s", digest, image, strings.Join(holders, ", "), hint)
 	}
 	if _, err := t.exec(`UPDATE manifest SET leased = $4 WHERE repository = $1 AND image = $2 AND digest IN
 		(SELECT digest FROM manifest_ref WHERE repository = $1 AND image = $2 AND manifest = $3 AND kind = 'child')`,

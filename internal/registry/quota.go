@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+
+	"firn.dev/firn/internal/catalog"
+	"firn.dev/firn/internal/errs"
+)
+
+// A quota bounds the distinct content of a repository, or of all repositories of a database. What is there and what open
+// uploads have reserved never exceeds it: content comes to a repository in a transaction that has looked at both. An upload
+// reserves what its requests announce before it takes a byte, or, when they announce nothing, a step at a time.
+
+// reserveStep is the most that an upload of unknown length reserves beyond what it has.
+const reserveStep = 64 << 20
+
+// ahead tells how much an upload of unknown length reserves beyond what it has: as much again, but little of what is free, so that
+// uploads beside it find room.
+func ahead(total, free int64) int64 {
+	return min(max(total, 1<<20), reserveStep, (free-total)/8)
+}
+
+// quota is one bound that a push counts against.
+type quota struct {
+	bytes int64
+	in    []catalog.ID // repositories that share it
+	of    string       // "image repository DB.S.REPO"
+	raise string       // the statement that raises it
+}
+
+// quotasOf gives the quotas of a repository: its own and that of its database.
+func quotasOf(tx catalog.Tx, repository *catalog.Object) ([]quota, error) {
+	var all []quota
+	if bytes := rulesOf(repository).Quota; bytes > 0 {
+		all = append(all, quota{bytes, []catalog.ID{repository.ID}, "image repository " + repository.Name.String(),
+			"ALTER IMAGE REPOSITORY " + repository.Name.String() + " SET STORAGE_QUOTA = ..."})
+	}
+	name := catalog.Name{Object: repository.Name.Database}
+	_, database, err := catalog.Get[*catalog.DatabaseSpec](tx, name)
+	if err != nil || database.ImageQuota == 0 {
+		return all, err
+	}
+	shared := quota{database.ImageQuota, nil, "database " + name.String(), "ALTER DATABASE " + name.String() + " SET IMAGE_STORAGE_QUOTA = ..."}
+	for o, err := range tx.Objects(catalog.KindImageRepository, name) {
+		if err != nil {
+			return nil, err
+		}
+		shared.in = append(shared.in, o.ID)
+	}
+	return append(all, shared), nil
+}
+
+// room gives the bytes that content with a digest ("" when that is not known) may have, at least the size that is asked for. What the upload
+// has reserved itself does not stand in its way.
+//
+// Errors: Exhausted, answered as DENIED, with the numbers.
+func room(tx catalog.Tx, repository *catalog.Object, digest string, upload catalog.ID, size int64) (int64, error) {
+	quotas, err := quotasOf(tx, repository)
+	if err != nil {
+		return 0, err
+	}
+	least := int64(math.MaxInt64)
+	for _, q := range quotas {
+		if digest != "" {
+			if there, err := tx.HoldsBlob(q.in, digest); err != nil {
+				return 0, err
+			} else if there {
+				continue
+			}
+		}
+		used, err := tx.StorageUsed(q.in)
+		if err != nil {
+			return 0, err
+		}
+		reserved, err := tx.StorageReserved(q.in, upload)
+		if err != nil {
+			return 0, err
+		}
+		free := q.bytes - used - reserved
+		if free < size || free <= 0 && size > 0 {
+			return 0, q.exceeded(used, reserved, size)
+		}
+		least = min(least, free)
+	}
+	return least, nil
+}
+
+// errOverQuota is the cause of refusals by a quota.
+var errOverQuota = errors.New("over quota")
+
+// exceeded is the refusal of content that does not fit.
+func (q quota) exceeded(used, reserved, size int64) error {
+	uploads := ""
+	if reserved > 0 {
+		uploads = fmt.Sprintf(" and open uploads have reserved %d", reserved)
+	}
+	return statused(denied, http.StatusForbidden, errs.Wrap(errOverQuota, errs.Exhausted, "storage quota of %s exceeded: its %d bytes hold %d bytes%s, the push needs %d more: "+
+		"delete images, or ask the owner for %s", q.of, q.bytes, used, uploads, size, q.raise))
+}
+
+// fits refuses content that the quotas of a repository have no room for.
+func fits(tx catalog.Tx, repository *catalog.Object, digest string, upload catalog.ID, size int64) error {
+	_, err := room(tx, repository, digest, upload, size)
+	return err
+}
+
+// isLimited tells whether a push to a repository counts against a quota.
+func isLimited(tx catalog.Tx, repository *catalog.Object) (bool, error) {
+	if rulesOf(repository).Quota > 0 {
+		return true, nil
+	}
+	_, database, err := catalog.Get[*catalog.DatabaseSpec](tx, catalog.Name{Object: repository.Name.Database})
+	return err == nil && database.ImageQuota > 0, err
+}
+
+// reserve reserves room for an upload that will have so many bytes, or more when that is not known, and gives for how many it did.
+func (g *Registry) reserve(ctx context.Context, u *upload, total int64, known bool) (int64, error) {
+	row := *u.Upload
+	err := g.Catalog.Update(ctx, func(tx catalog.Tx) error {
+		repository, err := tx.ObjectByID(u.Repository)
+		if err != nil {
+			return coded(nameUnknown, err)
+		}
+		free, err := room(tx, repository, "", u.ID, total)
+		if err != nil {
+			return err
+		}
+		if row.Reserved = total; !known {
+			row.Reserved += ahead(total, free)
+		}
+		return g.putProgress(tx, &row, u.stored, u.Offset)
+	})
+	if err != nil {
+		return 0, err
+	}
+	u.stored, u.Reserved, u.Expires = true, row.Reserved, row.Expires
+	return u.Reserved, nil
+}
+
+// meter lets through what an upload has room for, and reserves more when that is used up.
+type meter struct {
+	source  io.Reader
+	reserve func(total int64) (int64, error)
+	total   int64 // bytes of the upload so far
+	room    int64
+}
+
+// Read implements io.Reader.
+func (m *meter) Read(p []byte) (int, error) {
+	n, err := m.source.Read(p)
+	if total := m.total + int64(n); total > m.room {
+		room, refused := m.reserve(total)
+		if refused != nil {
+			return 0, refused
+		}
+		m.room = room
+	}
+	m.total += int64(n)
+	return n, err
+}
+
+// metered gives the body of a request that appends to an upload, which ends with a refusal where a quota is hit. What the request
+// announces is reserved at once. Small content is not worth a reservation: the transaction that takes it looks at the quotas.
+func (g *Registry) metered(r *request, u *upload) (io.Reader, error) {
+	if !u.limited || r.ContentLength >= 0 && u.Offset+r.ContentLength <= smallBlob {
+		return r.Body, nil
+	}
+	m := &meter{source: r.Body, total: u.Offset, room: u.Reserved}
+	m.reserve = func(total int64) (int64, error) { return g.reserve(r.Context(), u, total, r.ContentLength >= 0) }
+	if announced := u.Offset + max(r.ContentLength, 1); announced > m.room {
+		room, err := m.reserve(announced)
+		if err != nil {
+			return nil, err
+		}
+		m.room = room
+	}
+	return m, nil
+}
