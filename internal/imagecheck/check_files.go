@@ -162,7 +162,9 @@ func isCredentialFile(e *layer.Entry) bool {
 	if e.Has(layer.PrivateKey) {
 		return !strings.Contains("/"+e.Path, "/site-packages/") && !strings.Contains("/"+e.Path, "/dist-packages/")
 	}
-	return e.Size > 0 && (slices.Contains(credentialFiles, path.Base(e.Path)) || slices.ContainsFunc(credentialPaths, func(p string) bool {
-		return strings.HasSuffix("/"+e.Path, "/"+p)
+	dir, base := path.Split(e.Path)
+	return e.Size > 0 && (slices.Contains(credentialFiles, base) || slices.ContainsFunc(credentialPaths, func(p string) bool {
+		in, name := path.Split(p)
+		return name == base && strings.HasSuffix("/"+dir, "/"+in)
 	}))
 }

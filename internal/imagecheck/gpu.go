@@ -64,11 +64,15 @@ var (
 func (c *checker) findGPU() gpuFacts {
 	var f gpuFacts
 	c.tree.Walk(func(n layer.Node) {
+		if n.Type == layer.Dir && strings.HasPrefix(n.Path, "usr/local/cuda-") && cudaDir.MatchString(n.Path) {
+			f.claim(cudaClaim{what: "/" + n.Path, path: "/" + n.Path}, cudaDir.FindStringSubmatch(n.Path))
+		}
+		if n.Type != layer.File || !strings.Contains(n.Path, ".so") {
+			return
+		}
 		dir, base := path.Split(n.Path)
 		switch {
-		case n.Type == layer.Dir && cudaDir.MatchString(n.Path):
-			f.claim(cudaClaim{what: "/" + n.Path, path: "/" + n.Path}, cudaDir.FindStringSubmatch(n.Path))
-		case n.Type != layer.File || !strings.HasPrefix(base, "lib") || strings.Contains(dir, "/stubs/"):
+		case !strings.HasPrefix(base, "lib") || strings.Contains(dir, "/stubs/"):
 		case driverLibrary.MatchString(base):
 			f.drivers = append(f.drivers, n)
 		case cudaLibrary.MatchString(base):
