@@ -62,10 +62,6 @@ type Contents interface {
 	// MissingBlobs lists what manifests name and their images do not hold: one for each manifest and digest, with the
 	// image of the manifest and the digest that is missing.
 	MissingBlobs() iter.Seq2[Unused, error]
-	// RestoreBlob stores where the content of a blob is now, Key or Body of b, when it is still where from has it.
-	//
-	// Errors: NotFound; Conflict when the blob is not under the key from.
-	RestoreBlob(b *Blob, from string) error
 }
 
 // Duty is housekeeping that one replica at a time does.

@@ -86,10 +86,10 @@ type Blobs interface {
 	//
 	// Errors: NotFound.
 	SetDiffID(digest, diffID string) error
-	// MoveBlob stores that the blob store has the content under another key now, because it was lost under the one before.
+	// RestoreBlob stores where the content of b.Digest is now, in b.Key or b.Body, because it was lost under the key from.
 	//
 	// Errors: NotFound; Conflict when the blob is not under the key from.
-	MoveBlob(digest, from, to string) error
+	RestoreBlob(b *Blob, from string) error
 	// LinkBlob makes a blob visible in an image, where it may be already, and renews its lease.
 	//
 	// Errors: NotFound.

@@ -29,6 +29,7 @@ var Plan = map[string][]string{
 	"baseimage":  {},
 	"registry":   {"blob", "catalog"},
 	"node":       {"catalog"},
+	"sweep":      {"blob", "catalog"},
 	"scheduler":  {"blob", "catalog", "compute", "stage"},
 	"sql/executor": {
 		"auth", "catalog", "rbac", "session", "sql/ast", "sql/parser", "sql/query", "sql/rowset",

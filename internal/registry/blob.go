@@ -19,8 +19,9 @@ import (
 // smallBlob is the size up to which a blob is kept in its row: then a push of it costs one commit and no file.
 const smallBlob = 64 << 10
 
-// leaseRest is how fresh a lease must be for HEAD to leave it as it is: HEAD should not cost a commit each time.
-const leaseRest = time.Hour
+// rested tells whether a lease must be renewed before somebody is told that what it protects need not be sent. HEAD should not cost a
+// commit each time, so a fresh one is left as it is.
+func (g *Registry) rested(lease time.Time) bool { return g.Now().Sub(lease) > g.Grace/24 }
 
 // octetStream is the media type of blobs: what they are only manifests know.
 const octetStream = "application/octet-stream"
@@ -76,7 +77,7 @@ func (g *Registry) headBlob(w http.ResponseWriter, r *request) error {
 			return coded(blobUnknown, err)
 		}
 	}
-	if g.Now().Sub(b.Leased) > leaseRest {
+	if g.rested(b.Leased) {
 		if err := g.renewLease(r); err != nil {
 			return err
 		}

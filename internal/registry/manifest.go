@@ -51,6 +51,11 @@ func (g *Registry) getManifest(w http.ResponseWriter, r *request) error {
 		pull := &catalog.ImagePull{Repository: repository.ID, Image: r.image, Digest: m.Digest, User: r.id.User}
 		g.audit(r.Context(), entry{r.event(actionPull, m.Digest), pull})
 	}
+	if g.rested(m.Leased) {
+		if err := g.renewManifest(r, m); err != nil {
+			return err
+		}
+	}
 	h := w.Header()
 	h.Set("Content-Type", m.MediaType)
 	h.Set("Content-Length", strconv.Itoa(len(m.Body)))
@@ -61,6 +66,21 @@ func (g *Registry) getManifest(w http.ResponseWriter, r *request) error {
 		_, _ = w.Write(m.Body) // the client is gone when this fails
 	}
 	return nil
+}
+
+// renewManifest renews the lease of a manifest when the identity may push: who pushes an index does not push again what is there.
+func (g *Registry) renewManifest(r *request, m *catalog.Manifest) error {
+	return g.Catalog.Update(r.Context(), func(tx catalog.Tx) error {
+		repository, err := g.repository(tx, r.id, r.repository, catalog.Read)
+		if err != nil {
+			return err
+		}
+		write, err := g.Authorizer.Allowed(tx, r.id, catalog.Write, repository)
+		if err != nil || !write {
+			return err
+		}
+		return coded(manifestUnknown, tx.RenewManifest(repository.ID, r.image, m.Digest))
+	})
 }
 
 // putManifest takes a manifest, by digest or under a tag; a push by digest may name tags too (?tag=).

@@ -125,10 +125,8 @@ func (g *Registry) receive(ctx context.Context, u *upload, r io.Reader) error {
 		// Its content moves to the store, from the start, and is hashed again on the way.
 		r, h, offset = io.MultiReader(bytes.NewReader(all), r), sha256.New(), 0
 	}
-	if !u.stored { // before the store has bytes there must be a row that leads to them
-		if err := g.save(ctx, u, u.Offset); err != nil {
-			return err
-		}
+	if err := g.register(ctx, u); err != nil {
+		return err
 	}
 	stream := g.newHashing(r, h)
 	end, err := g.Blobs.Append(ctx, u.Key, offset, stream)

@@ -27,6 +27,9 @@ import (
 	"firn.dev/firn/internal/errs"
 )
 
+// KeyPrefix begins the key of every object that this package writes. A row leads to each of them: of an upload, then of a blob.
+const KeyPrefix = "registry/"
+
 // Store is what the registry needs of a blob store.
 type Store interface {
 	blob.Store
@@ -50,6 +53,8 @@ type Options struct {
 	TokenTTL time.Duration
 	// UploadTTL is how long an upload may rest before it is removed. Zero means 24 hours.
 	UploadTTL time.Duration
+	// Grace is for how long the collector of garbage leaves alone what somebody has relied on. Zero means 24 hours.
+	Grace time.Duration
 }
 
 // Registry serves images. It is safe for concurrent use.
@@ -64,6 +69,7 @@ type Registry struct {
 const (
 	defaultTokenTTL  = 6 * time.Hour
 	defaultUploadTTL = 24 * time.Hour
+	defaultGrace     = 24 * time.Hour
 )
 
 // expiryInterval is how often Run looks for what is to be removed.
@@ -76,6 +82,9 @@ func New(o Options) *Registry {
 	}
 	if o.UploadTTL == 0 {
 		o.UploadTTL = defaultUploadTTL
+	}
+	if o.Grace == 0 {
+		o.Grace = defaultGrace
 	}
 	return &Registry{
 		Options: o,

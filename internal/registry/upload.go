@@ -115,6 +115,9 @@ func (g *Registry) takeBlob(r *request, u *upload, digest string) (*catalog.Blob
 	}
 	b := &catalog.Blob{Digest: digest, Size: int64(len(head)), Body: head}
 	if h.Write(head); len(head) > smallBlob {
+		if err := g.register(r.Context(), u); err != nil {
+			return nil, err
+		}
 		stream := g.newHashing(body, h)
 		info, err := g.Blobs.Put(r.Context(), u.Key, io.MultiReader(bytes.NewReader(head), stream))
 		stream.Close()
@@ -304,13 +307,18 @@ func (g *Registry) commit(w http.ResponseWriter, r *request, u *upload, b *catal
 		if err := fits(tx, repository, b.Digest, u.ID, b.Size); err != nil {
 			return err
 		}
+		if u.stored { // without its row the collector may have taken the content for garbage
+			if _, err := tx.Upload(u.ID); err != nil {
+				return coded(blobUploadUnknown, err)
+			}
+		}
 		if kept, err = tx.PutBlob(b); err != nil {
 			return err
 		}
 		if err := tx.LinkBlob(u.Repository, u.Image, b.Digest); err != nil {
 			return err
 		}
-		if !u.stored {
+		if !u.stored || kept.Key != b.Key {
 			return nil
 		}
 		return tx.DeleteUpload(u.ID)
@@ -322,29 +330,46 @@ func (g *Registry) commit(w http.ResponseWriter, r *request, u *upload, b *catal
 	if err != nil {
 		return err
 	}
-	if err := g.settle(r.Context(), kept, b); err != nil {
+	if err := g.settle(r.Context(), u, kept, b); err != nil {
 		return err
 	}
 	created(w, r, b.Digest)
 	return nil
 }
 
-// settle decides between the content that was pushed and the content that the catalog has already: that stays, unless the store has lost it.
-func (g *Registry) settle(ctx context.Context, kept, pushed *catalog.Blob) error {
+// settle decides between the content that was pushed and the content that the catalog has already: that stays, unless the store
+// has lost it. The upload ends here: until then its row leads to what was pushed.
+func (g *Registry) settle(ctx context.Context, u *upload, kept, pushed *catalog.Blob) error {
 	if kept.Key == pushed.Key {
 		return nil
 	}
-	if kept.Key != "" && pushed.Key != "" {
+	if kept.Key != "" {
 		_, err := g.Blobs.Stat(ctx, kept.Key)
 		if errs.Is(err, errs.NotFound) {
-			g.Log.Warn("lost content of a blob was pushed again", "digest", kept.Digest, "lost", kept.Key, "key", pushed.Key)
-			return g.Catalog.Update(ctx, func(tx catalog.Tx) error { return tx.MoveBlob(kept.Digest, kept.Key, pushed.Key) })
+			err = g.heal(ctx, u, kept, pushed)
+			if !errs.Is(err, errs.Conflict) { // somebody else was faster
+				return err
+			}
 		} else if err != nil {
 			return err
 		}
 	}
 	g.discard(ctx, pushed.Key)
-	return nil
+	if !u.stored {
+		return nil
+	}
+	return g.Catalog.Update(ctx, func(tx catalog.Tx) error { return tx.DeleteUpload(u.ID) })
+}
+
+// heal puts content that was pushed in the place of content that the store has lost.
+func (g *Registry) heal(ctx context.Context, u *upload, lost, pushed *catalog.Blob) error {
+	g.Log.Warn("lost content of a blob was pushed again", "digest", lost.Digest, "lost", lost.Key, "key", pushed.Key)
+	return g.Catalog.Update(ctx, func(tx catalog.Tx) error {
+		if err := tx.RestoreBlob(pushed, lost.Key); err != nil || !u.stored {
+			return err
+		}
+		return tx.DeleteUpload(u.ID)
+	})
 }
 
 // discard deletes content that no row names. What stays behind is garbage for the collector.

@@ -42,7 +42,7 @@ func (g *Registry) emptyUpload(r *request, repository catalog.ID, id uuid.UUID) 
 	return &upload{Upload: &catalog.Upload{
 		ID: catalog.ID(text), Repository: repository, Image: r.image, User: r.id.User,
 		// The key is not the digest, so a blob that is pushed again never overwrites one that is in use.
-		Key:     "registry/" + text[len(text)-2:] + "/" + text,
+		Key:     KeyPrefix + text[len(text)-2:] + "/" + text,
 		Expires: time.UnixMilli(int64(binary.BigEndian.Uint64(id[:8]) >> 16)).Add(g.UploadTTL),
 	}}
 }
@@ -105,6 +105,14 @@ func (g *Registry) findUpload(tx catalog.Tx, r *request, repository catalog.ID) 
 		return nil, err
 	}
 	return nil, coded(blobUploadUnknown, errs.New(errs.NotFound, "upload %.100s of %s does not exist or has ended: begin a new one", r.reference, r.name))
+}
+
+// register gives an upload a row if it has none: before the store has bytes there must be a row that leads to them.
+func (g *Registry) register(ctx context.Context, u *upload) error {
+	if u.stored {
+		return nil
+	}
+	return g.save(ctx, u, u.Offset)
 }
 
 // save stores how far an upload has come, which began this request at an offset. It keeps reserved what it has.

@@ -79,13 +79,13 @@ func checkBlobs(t T, s catalog.Store) {
 	})
 	update(t, s, func(tx catalog.Tx) error {
 		wantCode(t, "diffID of nothing", tx.SetDiffID("sha256:none", "sha256:x"), errs.NotFound)
-		wantCode(t, "move of nothing", tx.MoveBlob("sha256:none", "k1", "k3"), errs.NotFound)
-		wantCode(t, "move from elsewhere", tx.MoveBlob("sha256:a", "k2", "k3"), errs.Conflict)
+		wantCode(t, "restore of nothing", tx.RestoreBlob(&catalog.Blob{Digest: "sha256:none", Key: "k3"}, "k1"), errs.NotFound)
+		wantCode(t, "restore from elsewhere", tx.RestoreBlob(&catalog.Blob{Digest: "sha256:a", Key: "k3"}, "k2"), errs.Conflict)
 		wantCode(t, "link of nothing", tx.LinkBlob("none", image, "sha256:a"), errs.NotFound)
 		if err := tx.SetDiffID("sha256:a", "sha256:x"); err != nil {
 			return err
 		}
-		return tx.MoveBlob("sha256:a", "k1", "k3")
+		return tx.RestoreBlob(&catalog.Blob{Digest: "sha256:a", Key: "k3"}, "k1")
 	})
 	first.DiffID, first.Key = "sha256:x", "k3"
 	view(t, s, func(tx catalog.Tx) error {

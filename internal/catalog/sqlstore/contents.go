@@ -6,7 +6,6 @@ import (
 	"iter"
 
 	"firn.dev/firn/internal/catalog"
-	"firn.dev/firn/internal/errs"
 )
 
 // BlobsAfter implements catalog.Contents.
@@ -44,17 +43,4 @@ func (t *tx) MissingBlobs() iter.Seq2[catalog.Unused, error] {
 	return list(t, readUnused, `SELECT r.repository, r.image, r.digest, 0 FROM manifest_ref AS r
 		LEFT JOIN image_blob AS l ON l.repository = r.repository AND l.image = r.image AND l.digest = r.digest
 		WHERE r.kind = 'blob' AND l.digest IS NULL ORDER BY r.repository, r.image, r.digest`)
-}
-
-// RestoreBlob implements catalog.Contents.
-func (t *tx) RestoreBlob(b *catalog.Blob, from string) error {
-	stored, err := t.Blob(b.Digest)
-	if err != nil {
-		return err
-	}
-	if stored.Key != from {
-		return errs.New(errs.Conflict, "blob %s is not under key %q but %q", b.Digest, from, stored.Key)
-	}
-	_, err = t.exec(`UPDATE blob SET key = $2, body = $3 WHERE digest = $1`, b.Digest, b.Key, b.Body)
-	return err
 }

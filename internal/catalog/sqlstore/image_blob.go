@@ -45,16 +45,16 @@ func (t *tx) SetDiffID(digest, diffID string) error {
 	return err
 }
 
-// MoveBlob implements catalog.Blobs.
-func (t *tx) MoveBlob(digest, from, to string) error {
-	b, err := t.Blob(digest)
+// RestoreBlob implements catalog.Blobs.
+func (t *tx) RestoreBlob(b *catalog.Blob, from string) error {
+	stored, err := t.Blob(b.Digest)
 	if err != nil {
 		return err
 	}
-	if b.Key != from {
-		return errs.New(errs.Conflict, "blob %s is not under key %q but %q", digest, from, b.Key)
+	if stored.Key != from {
+		return errs.New(errs.Conflict, "blob %s is not under key %q but %q", b.Digest, from, stored.Key)
 	}
-	_, err = t.exec(`UPDATE blob SET key = $2 WHERE digest = $1`, digest, to)
+	_, err = t.exec(`UPDATE blob SET key = $2, body = $3 WHERE digest = $1`, b.Digest, b.Key, b.Body)
 	return err
 }
 

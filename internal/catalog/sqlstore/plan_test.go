@@ -116,8 +116,14 @@ func TestFrequentStatementsUseAnIndex(t *testing.T) {
 			func() error { _, err := tx.DeleteTokens(0, "", "U"); return err },
 			func() error { _, err := tx.ExpireSessions(tx.now); return err },
 			func() error { return walk(tx.ProgramTokens("U")) },
-			func() error { _, err := tx.CollectManifest(catalog.Unused{Repository: "r", Image: "i", Digest: "d"}, tx.now); return err },
-			func() error { _, err := tx.CollectLink(catalog.Unused{Repository: "r", Image: "i", Digest: "d"}, tx.now); return err },
+			func() error {
+				_, err := tx.CollectManifest(catalog.Unused{Repository: "r", Image: "i", Digest: "d"}, tx.now)
+				return err
+			},
+			func() error {
+				_, err := tx.CollectLink(catalog.Unused{Repository: "r", Image: "i", Digest: "d"}, tx.now)
+				return err
+			},
 			func() error { _, err := tx.CollectBlob("d", "k", tx.now); return err },
 			func() error { _, err := tx.NamesKey("k"); return err },
 			func() error { return walk(tx.BlobsAfter("d", 10)) },
