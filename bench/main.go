@@ -2,8 +2,9 @@
 
 // Command bench measures Firn beside a peer in one run and prints ratios: `make bench`, or `make bench B=submit` for one.
 //
-// Each line is "bench <name> ours=<x> peer=<what>:<y> ratio=<r>"; the same numbers go to bench/results.json. It starts the
-// programs in bin/ itself, on free ports and directories of its own, and sends traffic to loopback only.
+// Each line is "bench <name> ours=<x> peer=<what>:<y> ratio=<r>"; the same numbers go to bench/results.json, which keeps what was
+// measured before and not again. It starts the programs in bin/ itself, on free ports and directories of its own, and sends traffic
+// to loopback only.
 package main
 
 import (
@@ -19,6 +20,7 @@ import (
 // measurement is one line of the result.
 type measurement struct {
 	Name   string         `json:"name"`
+	At     time.Time      `json:"at"`
 	Ours   float64        `json:"ours"`
 	Unit   string         `json:"unit"`
 	Peer   string         `json:"peer"`
@@ -55,19 +57,35 @@ func main() {
 		}
 		results = append(results, found...)
 	}
-	text, err := json.MarshalIndent(map[string]any{"at": time.Now().UTC(), "results": results}, "", "  ")
-	if err == nil {
-		err = os.WriteFile("bench/results.json", append(text, '\n'), 0o644)
-	}
-	if err != nil {
+	if err := save("bench/results.json", results); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
+// save writes the results beside those of other names that the file has.
+func save(name string, results []measurement) error {
+	var file struct {
+		Results []measurement `json:"results"`
+	}
+	if data, err := os.ReadFile(name); err == nil {
+		if err := json.Unmarshal(data, &file); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	file.Results = append(slices.DeleteFunc(file.Results, func(old measurement) bool {
+		return slices.ContainsFunc(results, func(m measurement) bool { return m.Name == old.Name })
+	}), results...)
+	text, err := json.MarshalIndent(file, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(name, append(text, '\n'), 0o644)
+}
+
 // compared makes a measurement of two numbers.
 func compared(name, unit string, ours float64, peer string, theirs float64, detail map[string]any) measurement {
-	return measurement{Name: name, Ours: ours, Unit: unit, Peer: peer, Theirs: theirs, Ratio: ours / theirs, Detail: detail}
+	return measurement{Name: name, At: time.Now().UTC(), Ours: ours, Unit: unit, Peer: peer, Theirs: theirs, Ratio: ours / theirs, Detail: detail}
 }
 
 // median gives the middle of the values.
