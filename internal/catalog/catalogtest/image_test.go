@@ -65,7 +65,7 @@ func spoiledImages() map[string]func(*imagesTx) {
 			t.putBlob = func(b *catalog.Blob) (*catalog.Blob, error) {
 				kept, err := t.Tx.PutBlob(b)
 				if err == nil && kept.Key != b.Key {
-					return kept, t.MoveBlob(b.Digest, kept.Key, b.Key)
+					return kept, t.RestoreBlob(b, kept.Key)
 				}
 				return kept, err
 			}
