@@ -7,7 +7,7 @@ import (
 	"os"
 	"sync"
 
-	"firn.dev/firn/internal/imagecheck/vulndb"
+	"firn.dev/firn/internal/imagecheck"
 )
 
 // Advisories is the operator's database of advisories. A file that was replaced is read at the next check, without a restart. It is
@@ -22,14 +22,14 @@ type Advisories struct {
 
 // advisoryFile is one state of the file. It is closed by the last of those who use it.
 type advisoryFile struct {
-	db    *vulndb.DB
+	db    *imagecheck.Advisories
 	file  os.FileInfo
 	users int // checks, and one more while it is the newest
 }
 
 // OpenAdvisories opens a file of `firn db import`.
 //
-// Errors: those of vulndb.Open.
+// Errors: those of imagecheck.OpenAdvisories.
 func OpenAdvisories(path string, log *slog.Logger) (*Advisories, error) {
 	a := &Advisories{path: path, log: log}
 	f, err := a.open()
@@ -40,7 +40,7 @@ func OpenAdvisories(path string, log *slog.Logger) (*Advisories, error) {
 func (a *Advisories) open() (*advisoryFile, error) {
 	// Before the content: what replaces it meanwhile is then seen next time.
 	file, _ := os.Stat(a.path)
-	db, err := vulndb.Open(a.path)
+	db, err := imagecheck.OpenAdvisories(a.path)
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +50,7 @@ func (a *Advisories) open() (*advisoryFile, error) {
 }
 
 // take gives the newest state of the file that can be read, and what ends its use.
-func (a *Advisories) take() (*vulndb.DB, func()) {
+func (a *Advisories) take() (*imagecheck.Advisories, func()) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if file, err := os.Stat(a.path); err != nil || changed(a.now.file, file) {

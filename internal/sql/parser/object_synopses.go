@@ -18,6 +18,9 @@ func environmentSynopses() []Synopsis {
 			"CREATE OR REPLACE CUSTOM RUNTIME ENVIRONMENT my_cre\n    IMAGE_PATH = '/db/schema/repo/my-custom-image:v1'\n    BASE_IMAGE_TYPE = CPU"},
 		{family, "ALTER CUSTOM RUNTIME ENVIRONMENT [ IF EXISTS ] <name> SET CRE_STATUS = { RESOLVED | DEPRECATED }",
 			"Needs MODIFY. A deprecated environment stays visible and refuses new jobs.", "ALTER CUSTOM RUNTIME ENVIRONMENT my_cre SET CRE_STATUS = DEPRECATED"},
+		{family, "ALTER ACCOUNT { SET RUNTIME_ENVIRONMENT_POLICY = { $$ <policy file> $$ | '<built-in policy>' } | UNSET RUNTIME_ENVIRONMENT_POLICY }",
+			"Needs OWNERSHIP of the account. From then on CREATE wants images to meet the policy.",
+			"ALTER ACCOUNT SET RUNTIME_ENVIRONMENT_POLICY = $$\nversion: 1\nname: team-ml\npackages:\n  forbidden: [tensorflow]\n$$"},
 		{family, "DESC[RIBE] CUSTOM RUNTIME ENVIRONMENT <name>", "Needs MONITOR.", "DESC CUSTOM RUNTIME ENVIRONMENT my_cre"},
 		{family, "DROP CUSTOM RUNTIME ENVIRONMENT [ IF EXISTS ] <name>", "Needs OWNERSHIP. The image stays.", "DROP CUSTOM RUNTIME ENVIRONMENT IF EXISTS my_cre"},
 	}
