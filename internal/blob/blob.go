@@ -49,14 +49,24 @@ type Store interface {
 type Appender interface {
 	// Append writes r at the offset of an unfinished blob and gives the new end. Bytes beyond offset from an earlier, unacknowledged
 	// Append are overwritten. What was appended need not be durable before Finish, but survives the process. When r fails, what
-	// it gave before is kept and the end comes with its error. Callers append to one key one after the other.
+	// it gave before is kept and the end comes with its error; after an error of the store the end is offset. Callers append to
+	// one key one after the other. offset is 0 or an end that Append gave: elsewhere a store need not be able to cut.
 	//
 	// Errors: NotFound when offset > 0 and there is no such unfinished blob; Conflict when it is shorter than offset; as Put.
 	Append(ctx context.Context, key string, offset int64, r io.Reader) (int64, error)
-	// Finish makes an unfinished blob durable and visible under the same key, cut at size.
+	// Finish makes an unfinished blob durable and visible under the same key, cut at size, which is an end that Append gave.
 	//
 	// Errors: NotFound; Conflict when it is shorter than size.
 	Finish(ctx context.Context, key string, size int64) (Info, error)
 	// Abort removes an unfinished blob; nothing happens when it is absent.
 	Abort(ctx context.Context, key string) error
+}
+
+// Presigner is what a store also has that can send readers to its bytes directly.
+type Presigner interface {
+	// Presign gives a URL from which the blob can be read without credentials, also in ranges, until ttl is over. The blob need not
+	// exist. The URL is as secret as the blob.
+	//
+	// Errors: Invalid for a bad key.
+	Presign(ctx context.Context, key string, ttl time.Duration) (url string, err error)
 }

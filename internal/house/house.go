@@ -50,9 +50,11 @@ var Plan = map[string][]string{
 	"compute/docker":   {"compute"},
 	"compute/none":     {"compute"},
 	"blob/dir":         {"blob"},
+	"blob/s3":          {"blob"},
 
 	// Suites: imported by tests only.
 	"catalog/catalogtest": {"catalog"},
 	"compute/computetest": {"compute"},
 	"blob/blobtest":       {"blob"},
+	"blob/s3test":         {"blob/s3"},
 }

@@ -18,7 +18,7 @@ import (
 const module = "firn.dev/firn/"
 
 // implementations are known to cmd/firnd alone.
-var implementations = []string{"catalog/sqlstore", "compute/docker", "compute/none", "blob/dir"}
+var implementations = []string{"catalog/sqlstore", "compute/docker", "compute/none", "blob/dir", "blob/s3"}
 
 // source is one Go file as the checks see it.
 type source struct {

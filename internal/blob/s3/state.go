@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package s3
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"slices"
+
+	"github.com/minio/minio-go/v7"
+
+	"firn.dev/firn/internal/errs"
+)
+
+// state is what is remembered of an unfinished blob: one object, a line of JSON and then bytes. A new version replaces the old one
+// only if nobody else has replaced it since it was read, so of two replicas that append at once, one fails.
+//
+// Parts cannot be read back or cut. So that an Append whose end the caller never learned can be done again, the state keeps
+// two ends: Now, where the last Append ended, and Before, where it began.
+type state struct {
+	Upload string   `json:"upload,omitempty"` // id of the multipart upload; "" while no part is full
+	Nonce  string   `json:"nonce"`            // of the object
+	Write  string   `json:"write"`            // of this version of the state: knows one's own write when the answer was lost
+	Parts  []string `json:"parts,omitempty"`  // ETags
+	Now    mark     `json:"now"`
+	Before mark     `json:"before"`
+
+	etag string // of this version of the state; "" when it was never stored
+	key  string
+}
+
+// mark is an end of an unfinished blob: so many parts, and then a tail that fills none.
+type mark struct {
+	Parts int `json:"parts"`
+	Size  int `json:"tail"`
+	tail  []byte
+}
+
+func (m mark) start() int64 { return int64(m.Parts) * partSize }
+func (m mark) end() int64   { return m.start() + int64(m.Size) }
+
+// at gives the mark at an offset.
+//
+// Errors: Conflict when the blob is shorter, or can only be cut elsewhere.
+func (st *state) at(offset int64) (mark, error) {
+	for _, m := range []mark{st.Now, st.Before} {
+		if m.start() <= offset && offset <= m.end() {
+			tail := m.tail[:offset-m.start()]
+			return mark{m.Parts, len(tail), tail}, nil
+		}
+	}
+	if parts := offset / partSize; offset%partSize == 0 && parts <= int64(len(st.Parts)) {
+		return mark{Parts: int(parts)}, nil
+	}
+	if offset > st.Now.end() {
+		return mark{}, errs.New(errs.Conflict, "unfinished blob %s has %d bytes, fewer than %d", st.key, st.Now.end(), offset)
+	}
+	return mark{}, errs.New(errs.Conflict, "unfinished blob %s can be cut at %d or %d, not at %d", st.key, st.Before.end(), st.Now.end(), offset)
+}
+
+// load reads the state of an unfinished blob.
+//
+// Errors: NotFound; Corrupt.
+func (s *Store) load(ctx context.Context, key string) (*state, error) {
+	var content []byte
+	st := &state{key: key}
+	err := s.retry(ctx, func() error {
+		r, o, _, err := s.core.GetObject(ctx, s.o.Bucket, s.partial(key), minio.GetObjectOptions{})
+		if err != nil {
+			return err
+		}
+		defer r.Close()
+		st.etag = o.ETag
+		content, err = io.ReadAll(r)
+		return err
+	})
+	if isMissing(err) {
+		return nil, errs.Wrap(err, errs.NotFound, "there is no unfinished blob %s", key)
+	} else if err != nil {
+		return nil, s.failure(err, key)
+	}
+	line, tails, _ := bytes.Cut(content, []byte("\n"))
+	if err := json.Unmarshal(line, st); err != nil {
+		return nil, errs.Wrap(err, errs.Corrupt, "the state of unfinished blob %s is damaged", key)
+	}
+	if len(tails) != st.Now.Size+st.Before.Size || max(st.Now.Parts, st.Before.Parts) > len(st.Parts) {
+		return nil, errs.New(errs.Corrupt, "the state of unfinished blob %s has %d bytes too few or too many", key, len(tails))
+	}
+	st.Now.tail, st.Before.tail = tails[:st.Now.Size], tails[st.Now.Size:]
+	return st, nil
+}
+
+// save replaces the version of the state that was loaded.
+//
+// Errors: Conflict when somebody else has replaced it.
+func (s *Store) save(ctx context.Context, st *state) error {
+	var err error
+	if st.Write, err = s.nonce(); err != nil {
+		return err
+	}
+	line, err := json.Marshal(st)
+	if err != nil {
+		return errs.Wrap(err, errs.Internal, "the state of unfinished blob %s cannot be written", st.key)
+	}
+	var options minio.PutObjectOptions
+	if st.etag == "" {
+		options.SetMatchETagExcept("*")
+	} else {
+		options.SetMatchETag(st.etag)
+	}
+	etag, err := s.put(ctx, s.partial(st.key), slices.Concat(line, []byte("\n"), st.Now.tail, st.Before.tail), options)
+	if isPrecondition(err) || isMissing(err) {
+		now, loadErr := s.load(ctx, st.key)
+		if loadErr != nil && !errs.Is(loadErr, errs.NotFound) {
+			return loadErr
+		}
+		if loadErr != nil || now.Write != st.Write {
+			return errs.Wrap(err, errs.Conflict, "another request writes to unfinished blob %s", st.key)
+		}
+		etag, err = now.etag, nil
+	}
+	if err != nil {
+		return s.failure(err, st.key)
+	}
+	st.etag = etag
+	return nil
+}
