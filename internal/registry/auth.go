@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -59,10 +60,11 @@ func (g *Registry) loginNeeded(r *http.Request) error {
 
 // Authenticator tells who somebody is. It is safe for concurrent use.
 type Authenticator interface {
-	// Password checks a user's name and password, or a programmatic access token in place of the password.
+	// Password checks a user's name and password, or a programmatic access token in place of the password. The address is where the
+	// request comes from, without a port: guessing is slowed down for each.
 	//
-	// Errors: Unauthenticated.
-	Password(ctx context.Context, user string, password errs.Secret) (Identity, error)
+	// Errors: Unauthenticated; Exhausted after too many wrong passwords.
+	Password(ctx context.Context, address, user string, password errs.Secret) (Identity, error)
 	// Token checks a token that Firn handed out: of a session, for the registry, of a job, or a programmatic one.
 	//
 	// Errors: Unauthenticated.
@@ -105,7 +107,7 @@ func (g *Registry) url(r *http.Request) string {
 // authenticate tells who sent the request, by the header Authorization.
 func (g *Registry) authenticate(r *http.Request) (Identity, error) {
 	if user, password, ok := r.BasicAuth(); ok {
-		return g.login(r.Context(), user, errs.Secret(password))
+		return g.login(r, user, errs.Secret(password))
 	}
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") || token == "" {
@@ -119,13 +121,17 @@ func (g *Registry) authenticate(r *http.Request) (Identity, error) {
 
 // login tells who a user name and password belong to. The password of TokenUser is a session token, bare or as the JSON
 // {"token":"...","expires_in":n} that the clients send.
-func (g *Registry) login(ctx context.Context, user string, password errs.Secret) (Identity, error) {
+func (g *Registry) login(r *http.Request, user string, password errs.Secret) (Identity, error) {
 	if user != TokenUser {
-		return g.Authenticator.Password(ctx, user, password)
+		address, _, err := net.SplitHostPort(r.RemoteAddr)
+		if err != nil {
+			address = r.RemoteAddr
+		}
+		return g.Authenticator.Password(r.Context(), address, user, password)
 	}
 	var document struct{ Token string }
 	if err := json.Unmarshal([]byte(password.Reveal()), &document); err != nil {
 		document.Token = password.Reveal()
 	}
-	return g.Authenticator.Token(ctx, errs.Secret(document.Token))
+	return g.Authenticator.Token(r.Context(), errs.Secret(document.Token))
 }

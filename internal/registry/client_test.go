@@ -109,6 +109,13 @@ func (c client) pushBlob(name string, content []byte) string {
 // pushImage pushes an image of one layer under a reference, or by digest when it is "", and gives manifest and digest.
 func (c client) pushImage(name, reference string, layer []byte, change func(*v1.Manifest)) ([]byte, string) {
 	c.t.Helper()
+	m := c.imageOf(name, layer, change)
+	return c.pushManifest(name, reference, m.MediaType, m)
+}
+
+// imageOf pushes config and layer of an image, and gives its manifest.
+func (c client) imageOf(name string, layer []byte, change func(*v1.Manifest)) v1.Manifest {
+	c.t.Helper()
 	config := []byte(`{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":["` + sha256Of(layer) + `"]}}`)
 	m := v1.Manifest{MediaType: v1.MediaTypeImageManifest}
 	m.SchemaVersion = 2
@@ -117,7 +124,7 @@ func (c client) pushImage(name, reference string, layer []byte, change func(*v1.
 	if change != nil {
 		change(&m)
 	}
-	return c.pushManifest(name, reference, m.MediaType, m)
+	return m
 }
 
 // pushManifest pushes a manifest or index under a reference, or by digest when it is "".

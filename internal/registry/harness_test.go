@@ -28,7 +28,7 @@ type people struct {
 	tokens map[string]registry.Identity
 }
 
-func (p *people) Password(_ context.Context, user string, password errs.Secret) (registry.Identity, error) {
+func (p *people) Password(_ context.Context, _, user string, password errs.Secret) (registry.Identity, error) {
 	if _, ok := p.rights[user]; !ok || password.Reveal() != "secret:"+user {
 		return registry.Identity{}, errs.New(errs.Unauthenticated, "user name or password is wrong")
 	}

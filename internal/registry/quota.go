@@ -16,7 +16,8 @@ import (
 
 // A quota bounds the distinct content of a repository, or of all repositories of a database. What is there and what open
 // uploads have reserved never exceeds it: content comes to a repository in a transaction that has looked at both. An upload
-// reserves what its requests announce before it takes a byte, or, when they announce nothing, a step at a time.
+// reserves what its requests announce before it takes a byte, or, when they announce nothing, a step at a time. Only when it is
+// whole does it turn out to be content that is there already and costs nothing.
 
 // reserveStep is the most that an upload of unknown length reserves beyond what it has.
 const reserveStep = 64 << 20

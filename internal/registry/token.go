@@ -65,7 +65,7 @@ func (g *Registry) grant(ctx context.Context, r *http.Request) (Identity, error)
 	switch kind := r.PostFormValue("grant_type"); kind {
 	case "password":
 		if user := r.PostFormValue("username"); user != "" {
-			return g.login(ctx, user, errs.Secret(r.PostFormValue("password")))
+			return g.login(r, user, errs.Secret(r.PostFormValue("password")))
 		}
 		return g.authenticate(r)
 	case "refresh_token":
