@@ -35,7 +35,7 @@ func newImageCommand() *cobra.Command {
 			return usageError("image needs a command: see firn image --help")
 		},
 	}
-	cmd.AddCommand(newImageDiffCommand(), newImageExplainCommand())
+	cmd.AddCommand(newImageDiffCommand(), newImageExplainCommand(), newImageSBOMCommand())
 	return cmd
 }
 

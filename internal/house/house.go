@@ -43,6 +43,7 @@ var Plan = map[string][]string{
 	// Rooms that have grown sub-rooms; each may use its siblings below it.
 	"imagecheck/pep440": {},
 	"imagecheck/pep508": {"imagecheck/pep440"},
+	"imagecheck/sbom":   {"imagecheck"},
 	"imagecheck/source": {"imagecheck"},
 
 	// Implementations: their contract and nothing else.

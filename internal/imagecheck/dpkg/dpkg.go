@@ -18,8 +18,10 @@ type Package struct {
 	Name, Version, Arch   string
 	Source, SourceVersion string // what it was built from; equal to Name and Version unless the package says otherwise
 	Maintainer            string
-	Path                  string // of the file that lists its content, or else of the one that describes it
-	Layer                 int    // index of the layer that has Path
+	Depends               [][]string // names, one of each list must be there; Pre-Depends too
+	Provides              []string   // names that it stands in for
+	Path                  string     // of the file that lists its content, or else of the one that describes it
+	Layer                 int        // index of the layer that has Path
 }
 
 const (
@@ -67,6 +69,14 @@ func add(list []Package, t *layer.Tree, stanza, file string) []Package {
 			p.Arch = value
 		case "maintainer":
 			p.Maintainer = value
+		case "depends", "pre-depends":
+			for clause := range strings.SplitSeq(value, ",") {
+				if names := relations(clause, "|"); len(names) > 0 {
+					p.Depends = append(p.Depends, names)
+				}
+			}
+		case "provides":
+			p.Provides = append(p.Provides, relations(value, ",")...)
 		case "source":
 			p.Source, p.SourceVersion, _ = strings.Cut(value, " ")
 			p.SourceVersion = strings.Trim(p.SourceVersion, " ()")
@@ -85,6 +95,21 @@ func add(list []Package, t *layer.Tree, stanza, file string) []Package {
 		}
 	}
 	return append(list, p)
+}
+
+// relations gives the names of "libc6:any (>= 2.34) | libc" without what is said of versions and architectures.
+func relations(text, separator string) []string {
+	var names []string
+	for one := range strings.SplitSeq(text, separator) {
+		one = strings.TrimSpace(one)
+		if end := strings.IndexAny(one, ":([ "); end >= 0 {
+			one = one[:end]
+		}
+		if one != "" {
+			names = append(names, one)
+		}
+	}
+	return names
 }
 
 // Release is what /etc/os-release says.
