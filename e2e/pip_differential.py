@@ -7,6 +7,8 @@ Every environment is a site-packages directory full of metadata as it is found i
 broken requirements, missing files, wrong encodings, duplicates, leftovers, eggs, links. The real pip looks at the directory, Firn at an
 image that holds it. A difference that RULES does not name is an error. pips are installed once into .cache/pips.
 """
+from __future__ import annotations  # the worker runs in old interpreters too
+
 import argparse
 import collections
 import concurrent.futures
@@ -22,9 +24,11 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import traceback
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PIPS = ["22.3.1", "23.0.1", "23.3.2", "24.0", "24.1.2", "24.2", "24.3.1", "25.0.1", "25.1.1", "25.3", "26.0.1", "26.1", "26.3"]
+OLDEST = {(24, 1): 7, (25, 1): 8, (26, 1): 9, (99,): 10}  # the minor Python that pips below want
 ELF = b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x02\x00\x3e\x00" + bytes(44)
 
 NAMES = ["alpha", "Beta", "gamma-lib", "delta_x", "eps.ilon", "Zeta", "eta", "theta-2", "iota"]
@@ -77,7 +81,7 @@ class Maker:
             return self.rng.choice(BROKEN)
         text = self.spelled(self.rng.choice(NAMES + ["missing-one"] if self.chance(0.2) else NAMES))
         if self.chance(0.1):
-            text += self.rng.choice(["[x]", "[x,y]", "[no_such]", " [ x ]"])
+            text += self.rng.choice(["[x]", "[x,y]", "[no_such]", " [ x ]", "[X]", "[y,x]", "[No-Such]"])
         if self.chance(0.05):
             text += " @ https://example.invalid/a.zip" + (" " if self.chance(0.9) else "")
         elif self.chance(0.7):
@@ -87,14 +91,22 @@ class Maker:
             text += self.rng.choice(["; ", ";", " ; "]) + self.rng.choice(MARKERS)
         return text
 
+    def again(self, asked: list[str]) -> str:
+        """What was asked before, spelled in another way."""
+        text = self.rng.choice(asked)
+        return self.rng.choice([text, text.upper() if ";" not in text and "@" not in text else text, text.replace("1.0", "1.0.0", 1), text.replace(" ", ""),
+                                text.replace("-", "_", 1), text.replace("_", ".", 1)])
+
     def header(self, name: str, version: str) -> list[str]:
         lines = ["Metadata-Version: 2.1"]
         if not self.chance(0.01):
             lines.append("Name: " + self.spelled(name))
         if not self.chance(0.01):
             lines.append("Version: " + version)
+        asked = []
         for _ in range(self.rng.randint(0, 4)):
-            text = self.requirement()
+            text = self.again(asked) if asked and self.chance(0.1) else self.requirement()
+            asked.append(text)
             if self.chance(0.01) and " " in text:
                 text = text.replace(" ", "\n        ", 1)
             lines.append(self.rng.choice(["Requires-Dist", "Requires-Dist", "requires-dist"]) + ": " + text)
@@ -136,7 +148,7 @@ class Maker:
         if self.chance(0.7):
             lines = [self.requirement() for _ in range(self.rng.randint(0, 3))]
             lines += self.rng.choice([[], ["[x]", "beta"], ["[:python_version>='3']", "zeta>=1"], ["[y:sys_platform=='linux']", "eta"]])
-            self.file(directory + "/requires.txt", "\n".join(line for line in lines if ";" not in line) + "\n")
+            self.file(directory + "/requires.txt", "\n".join(line for line in lines if ";" not in line or self.chance(0.3)) + "\n")
 
     def egg_file(self, name: str, version: str, stem: str):
         self.file(f"{stem}-{version.replace('-', '_')}.egg-info", self.body([line for line in self.header(name, version) if not line.lower().startswith("requires-dist")]))
@@ -177,6 +189,13 @@ def install_pip(version: str) -> pathlib.Path:
     return target
 
 
+def look_again(path: list[str]):
+    """Does what pkg_resources does when it is imported."""
+    import pip._vendor.pkg_resources as resources
+
+    resources.working_set = resources.WorkingSet(path)
+
+
 def worker():
     """Runs in the interpreter under test with one pip: a site directory per line in, a result per line out."""
     import site
@@ -186,25 +205,28 @@ def worker():
     sys.path[:] = [p for p in sys.path if p and "-packages" not in p and pathlib.Path(p) != ROOT / "e2e"]
     base = list(sys.path)
     sys.path.append(home)
-    from pip._internal.cli.main import main
+    import pip
     import pip._internal.metadata as metadata
+    from pip._internal.cli.main import main
 
-    importlib_backend = not hasattr(metadata, "select_backend") or metadata.select_backend().__name__.endswith("importlib")
+    importlib_backend = metadata.select_backend().__name__.endswith("importlib")
+    with_resources = not importlib_backend or tuple(map(int, pip.__version__.split(".")[:2])) < (25, 1)  # the others load it never
     for line in sys.stdin:
         directory = line.strip()
         sys.path[:] = base
         site.addsitedir(directory, set())
         sys.path.append(home)
-        if not importlib_backend:
-            import pip._vendor.pkg_resources as resources
-
-            resources.working_set = resources.WorkingSet([p for p in sys.path if p != home])
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:
+                if with_resources:
+                    look_again([p for p in sys.path if p != home])
                 code = main(["check"])
             except SystemExit as e:
                 code = e.code
+            except UnicodeDecodeError:  # a pip of its own process makes its set within main, which dies with 2 then
+                code = 2
+                traceback.print_exc()
         print(json.dumps({"exit": code, "lines": out.getvalue().splitlines(), "errors": err.getvalue()[-3000:]}), flush=True)
 
 
@@ -273,6 +295,12 @@ def judge(real: dict, ours: dict) -> str | None:
     return next((name for name, explains in RULES.items() if explains(real, ours)), "different")
 
 
+def starts(pip: str, minor: str) -> bool:
+    """Whether a pip starts with a Python."""
+    release, python = tuple(map(int, pip.split("."))), int(minor.split(".")[1])
+    return (python < 12 or release >= (23, 1, 2)) and python >= next(oldest for below, oldest in OLDEST.items() if release < below)
+
+
 def run(count: int, seed: int, pythons: list[str], pips: list[str], keep: pathlib.Path | None = None) -> collections.Counter:
     """Judges count environments and gives how often each outcome was seen; prints every difference that no rule explains."""
     outcomes, work = collections.Counter(), pathlib.Path(tempfile.mkdtemp(prefix="firn-pip-"))
@@ -282,9 +310,9 @@ def run(count: int, seed: int, pythons: list[str], pips: list[str], keep: pathli
     for i in range(count):
         rng = random.Random(f"{seed}/{i}")
         python, pip = rng.choice(pythons), rng.choice(pips)
-        if int(full[python].split(".")[1]) >= 12 and tuple(map(int, pip.split("."))) < (23, 1, 2):
-            pip = pips[-1]  # older ones do not start there
         minor = full[python].rpartition(".")[0]
+        if not starts(pip, minor):
+            pip = rng.choice([p for p in pips if starts(p, minor)])
         site = work / str(i) / "site-packages"
         Maker(site, f"{seed}/{i}", minor)
         source = next(install_pip(pip).glob("pip-*.dist-info*"))

@@ -83,7 +83,7 @@ func (c *checker) checkRequired(r pep508.Requirement) CheckResult {
 	if p.Layer != "" {
 		here.Layer = &p.Layer
 	}
-	if !r.Specifier.Contains(pep440.ParseLegacy(p.Version).Normal(), pep440.RulesRanges) {
+	if !r.Specifier.Contains(pep440.ParseLegacy(p.Version).Normal(), pep440.RulesParsed) {
 		res := found(Fail, remedy, "package %s is %s, want %s", r.Name, p.Version, r.Specifier)
 		res.Evidence = []Evidence{here}
 		return res
@@ -110,7 +110,7 @@ func (c *checker) checkForbidden(r pep508.Requirement) CheckResult {
 		return pass("package %s: %s", r.Name, noPython)
 	}
 	p, ok := env.Installed(pep508.Canonical(r.Name))
-	if !ok || !r.Specifier.Contains(pep440.ParseLegacy(p.Version).Normal(), pep440.RulesRanges) {
+	if !ok || !r.Specifier.Contains(pep440.ParseLegacy(p.Version).Normal(), pep440.RulesParsed) {
 		return pass("package %s is not installed", r)
 	}
 	res := found(Fail, "RUN pip uninstall -y "+p.Name, "package %s %s is forbidden by policy %s", r.Name, p.Version, c.opts.Policy.Name)

@@ -73,7 +73,7 @@ func globs(patterns []string) ([]*regexp.Regexp, error) {
 func parseAll(texts []string) ([]pep508.Requirement, error) {
 	list := make([]pep508.Requirement, 0, len(texts))
 	for _, text := range texts {
-		r, err := pep508.Parse(text, pep440.RulesRanges)
+		r, err := pep508.Parse(text, pep440.RulesParsed)
 		if err != nil {
 			return nil, err
 		}

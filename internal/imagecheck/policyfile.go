@@ -131,7 +131,7 @@ func (y *policyYAML) checkScalars(f policyFile) error {
 func (y *policyYAML) checkPackages(f policyFile) error {
 	for key, list := range map[string][]string{"required": f.Packages.Required, "forbidden": f.Packages.Forbidden} {
 		for i, text := range list {
-			if _, err := pep508.Parse(text, pep440.RulesRanges); err != nil {
+			if _, err := pep508.Parse(text, pep440.RulesParsed); err != nil {
 				return y.errorAt([]any{"packages", key, i}, "%s", errs.MessageOf(err))
 			}
 		}

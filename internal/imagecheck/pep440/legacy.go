@@ -152,7 +152,7 @@ func legacyParts(s string) []string {
 			parts = append(parts, strings.Repeat("0", max(0, 8-(end-at)))+s[at:end])
 		case s[at] == '.':
 		default:
-			for end < len(s) && s[at] != '-' && s[end] != '.' && s[end] != '-' && !isDigit(s[end]) {
+			for end < len(s) && legacyKind(s[end]) == legacyKind(s[at]) && s[at] != '-' {
 				end++
 			}
 			word := s[at:end]
@@ -164,4 +164,17 @@ func legacyParts(s string) []string {
 		at = end
 	}
 	return parts
+}
+
+// legacyKind tells what forms a part together: letters, or else what is no digit, dot or hyphen.
+func legacyKind(c byte) int {
+	switch {
+	case isDigit(c):
+		return 0
+	case c == '.' || c == '-':
+		return 1
+	case c >= 'a' && c <= 'z':
+		return 2
+	}
+	return 3
 }

@@ -17,11 +17,15 @@ const (
 	// RulesLegacy is packaging 21.3, which pip carries up to 24.0: as RulesClassic, and texts that are no PEP 440 are compared
 	// in the way of setuptools of old.
 	RulesLegacy Rules = iota
-	// RulesClassic is packaging 22.0 to 26.0, in pip 24.1 to 26.0.
+	// RulesClassic is packaging 22.0 to 25.0, in pip 24.1 to 25.3.
 	RulesClassic
-	// RulesRanges is packaging 26.1 and later, in pip 26.1 and later: ">V" and "<V.postN" cut exactly the family of V,
+	// RulesWritten is packaging 26.0, in pip 26.0: as RulesClassic, and clauses with "===" or ".*" are equal only as written.
+	RulesWritten
+	// RulesRanges is packaging 26.1 and 26.2, in pip 26.1 and 26.2: as RulesWritten, ">V" and "<V.postN" cut exactly the family of V,
 	// "===" compares the text as written.
 	RulesRanges
+	// RulesParsed is packaging 26.3, in pip 26.3: as RulesRanges, and "~=v1.2" is "~=1.2".
+	RulesParsed
 )
 
 // Specifier is one clause such as ">=1.2". It is immutable.
@@ -100,16 +104,16 @@ func operatorAt(s string) string {
 	return ""
 }
 
-// Key is equal for clauses that packaging holds equal: trailing zeros do not count, except after "~=".
-func (s Specifier) Key() string {
+// Key is equal for clauses that packaging holds equal: trailing zeros do not count, except after "~=" since RulesClassic.
+func (s Specifier) Key(r Rules) string {
 	v := s.version
 	if s.Op == "===" {
 		v = ParseLegacy(s.Operand)
 	}
-	if s.wildcard || v.IsLegacy() {
+	if s.wildcard || v.IsLegacy() || s.Op == "===" && r >= RulesWritten {
 		return s.Op + s.Operand
 	}
-	for s.Op != "~=" && len(v.release) > 1 && v.release[len(v.release)-1] == "" {
+	for (s.Op != "~=" || r == RulesLegacy) && len(v.release) > 1 && v.release[len(v.release)-1] == "" {
 		v.release = v.release[:len(v.release)-1]
 	}
 	return s.Op + v.String()
@@ -142,7 +146,7 @@ func (s Set) Contains(v Version, r Rules) bool {
 func (s Specifier) Contains(v Version, r Rules) bool {
 	if s.Op == "===" {
 		text := v.String()
-		if r == RulesRanges {
+		if r >= RulesRanges {
 			text = v.text
 		}
 		return strings.EqualFold(text, s.Operand)
@@ -162,8 +166,8 @@ func (s Specifier) Contains(v Version, r Rules) bool {
 	case "!=":
 		return !s.equals(v)
 	case "~=":
-		// packaging 24.1 to 26.0 writes the prefix of "v1.2" as "0!v1.*", which is no version.
-		if r == RulesClassic && strings.HasPrefix(strings.ToLower(s.Operand), "v") && !strings.Contains(s.Operand, "!") {
+		// packaging 24.1 to 26.2 writes the prefix of "v1.2" as "0!v1.*", which is no version.
+		if r >= RulesClassic && r < RulesParsed && strings.HasPrefix(strings.ToLower(s.Operand), "v") && !strings.Contains(s.Operand, "!") {
 			return false
 		}
 		return v.comparePublic(s.version) >= 0 && hasPrefix(v, s.version.epoch, s.version.release[:len(s.version.release)-1])
@@ -207,7 +211,7 @@ func sameBase(a, b Version) bool {
 
 // above is "<V": is V above v.
 func (s Specifier) above(v Version, r Rules) bool {
-	if r != RulesRanges {
+	if r < RulesRanges {
 		return v.Compare(s.version) < 0 && (s.version.IsPrerelease() || !v.IsPrerelease() || !sameBase(v, s.version))
 	}
 	bound := s.version
@@ -225,7 +229,7 @@ func isLowest(v Version) bool {
 // below is ">V": is V below v.
 func (s Specifier) below(v Version, r Rules) bool {
 	spec := s.version
-	if r != RulesRanges {
+	if r < RulesRanges {
 		if v.Compare(spec) <= 0 {
 			return false
 		}

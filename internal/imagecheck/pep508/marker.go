@@ -277,7 +277,7 @@ func compare(left, op, right, variable string) (bool, error) {
 	case "implementation_version", "platform_release", "python_full_version", "python_version":
 		if s, err := pep440.ParseSpecifier(op + right); err == nil {
 			v, err := pep440.Parse(left)
-			return err == nil && s.Contains(v, pep440.RulesRanges), nil
+			return err == nil && s.Contains(v, pep440.RulesParsed), nil
 		}
 	}
 	switch op {

@@ -10,6 +10,7 @@
 package pep508
 
 import (
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -45,14 +46,30 @@ func Canonical(name string) string {
 	return b.String()
 }
 
-// Key is equal for requirements that packaging 22 and later hold equal, such as "A-b>=1.0" and "a_b >=1".
-func (r Requirement) Key() string {
-	extras, clauses := slices.Sorted(slices.Values(r.Extras)), []string{}
-	for _, s := range r.Specifier {
-		clauses = append(clauses, s.Key())
+// SafeName gives a project name as setuptools' pkg_resources compares it: lower case, runs of "-" and "_" as one "-".
+func SafeName(name string) string { return strings.ToLower(unsafeName.ReplaceAllString(name, "-")) }
+
+// SafeExtra gives the name of an extra as pkg_resources spells it: lower case, runs of "_" as one.
+func SafeExtra(name string) string { return strings.ToLower(unsafeExtra.ReplaceAllString(name, "_")) }
+
+var (
+	unsafeName  = regexp.MustCompile(`[^A-Za-z0-9.]+`)
+	unsafeExtra = regexp.MustCompile(`[^A-Za-z0-9.-]+`)
+)
+
+// Key is equal for requirements that differ in spelling only, such as "A-b>=1.0" and "a_b >=1". spelled gives the name of the project
+// in one spelling, extra those of extras: Canonical both as packaging 26.3 does, SafeName and SafeExtra as pkg_resources does.
+func (r Requirement) Key(rules pep440.Rules, spelled, extra func(name string) string) string {
+	var extras, clauses []string
+	for _, name := range r.Extras {
+		extras = append(extras, extra(name))
 	}
+	for _, s := range r.Specifier {
+		clauses = append(clauses, s.Key(rules))
+	}
+	slices.Sort(extras)
 	slices.Sort(clauses)
-	key := []string{Canonical(r.Name), strings.Join(slices.Compact(extras), ","), strings.Join(slices.Compact(clauses), ","), r.URL}
+	key := []string{spelled(r.Name), strings.Join(slices.Compact(extras), ","), strings.Join(slices.Compact(clauses), ","), r.URL}
 	if r.Marker != nil {
 		key = append(key, r.Marker.String())
 	}
@@ -86,7 +103,7 @@ func (r Requirement) String() string {
 //
 // Errors: Invalid, with the place where the text stops making sense.
 func Parse(text string, rules pep440.Rules) (Requirement, error) {
-	s := &scanner{text: text, legacy: rules == pep440.RulesLegacy}
+	s := &scanner{text: text, rules: rules}
 	r, err := s.requirement()
 	if err != nil {
 		return Requirement{}, errs.Wrap(err, errs.Invalid, "requirement %q", text)
@@ -194,23 +211,31 @@ func (s *scanner) specifiers() (pep440.Set, error) {
 	return set, nil
 }
 
-// equal tells clauses that packaging keeps only once; 21.3 also drops the zeros behind "~=".
-func (s *scanner) equal(a, b pep440.Specifier) bool {
-	if s.legacy && a.Op == "~=" && b.Op == "~=" {
-		a.Op, b.Op = ">=", ">="
+// clauses keeps the first of equal ones: the first written, or since RulesRanges the first of the sorted texts.
+func (s *scanner) clauses() (pep440.Set, error) {
+	all, err := s.allClauses()
+	if s.rules >= pep440.RulesRanges {
+		slices.SortStableFunc(all, func(a, b pep440.Specifier) int { return strings.Compare(a.String(), b.String()) })
 	}
-	return a.Key() == b.Key()
+	var set pep440.Set
+	for _, one := range all {
+		if !slices.ContainsFunc(set, func(o pep440.Specifier) bool { return o.Key(s.rules) == one.Key(s.rules) }) {
+			set = append(set, one)
+		}
+	}
+	return set, err
 }
 
-func (s *scanner) clauses() (pep440.Set, error) {
+func (s *scanner) allClauses() (pep440.Set, error) {
 	var set pep440.Set
+	legacy := s.rules == pep440.RulesLegacy
 	for {
 		scan := pep440.ScanSpecifier
-		if s.legacy {
+		if legacy {
 			scan = pep440.ParseLegacySpecifier
 		}
 		one, n := scan(s.rest())
-		if n == 0 && s.legacy && len(set) > 0 {
+		if n == 0 && legacy && len(set) > 0 {
 			return nil, s.expected("a version specifier after the comma")
 		}
 		if n == 0 {
@@ -225,9 +250,7 @@ func (s *scanner) clauses() (pep440.Set, error) {
 				}
 				return nil, s.expected("a version specifier instead of " + strconv.Quote(part))
 			}
-			if !slices.ContainsFunc(set, func(o pep440.Specifier) bool { return s.equal(o, again) }) {
-				set = append(set, again)
-			}
+			set = append(set, again)
 		}
 		s.at += n
 		if strings.HasPrefix(s.rest(), ".*") || strings.HasPrefix(s.rest(), "+") {

@@ -74,7 +74,7 @@ func TestRequirementVectors(t *testing.T) {
 	vec := readVectors(t)
 	for _, x := range vec.Reqs {
 		text := x[0].(string)
-		r, err := Parse(text, pep440.RulesRanges)
+		r, err := Parse(text, pep440.RulesParsed)
 		if err != nil {
 			t.Errorf("Parse(%q): %v", text, err)
 			continue
@@ -96,7 +96,7 @@ func TestRequirementVectors(t *testing.T) {
 		}
 	}
 	for _, x := range vec.Bad {
-		if r, err := Parse(x, pep440.RulesRanges); err == nil {
+		if r, err := Parse(x, pep440.RulesParsed); err == nil {
 			t.Errorf("Parse(%q) = %q, want an error", x, r)
 		}
 	}
@@ -154,7 +154,7 @@ func FuzzRequirement(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		r, err := Parse(text, pep440.RulesRanges)
+		r, err := Parse(text, pep440.RulesParsed)
 		if err == nil {
 			if r.Marker != nil {
 				_, _ = r.Marker.Evaluate(Environment{"python_version": {"3.11"}}, "x")

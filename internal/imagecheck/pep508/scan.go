@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"firn.dev/firn/internal/errs"
+	"firn.dev/firn/internal/imagecheck/pep440"
 )
 
 // maxDepth bounds nested parentheses, so that a hostile marker cannot exhaust the stack.
@@ -15,9 +16,9 @@ const maxDepth = 100
 
 // scanner walks over the text of one requirement.
 type scanner struct {
-	text   string
-	at     int
-	legacy bool
+	text  string
+	at    int
+	rules pep440.Rules
 }
 
 func (s *scanner) rest() string { return s.text[s.at:] }
@@ -75,10 +76,10 @@ func alnum(c byte) bool {
 	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 }
 
-// word takes one of the words when it stands alone, and gives it, else "".
+// word takes one of the words when it stands alone, and gives it, else "". packaging 21.3 does not mind what it touches.
 func (s *scanner) word(words ...string) string {
 	for _, w := range words {
-		if strings.HasPrefix(s.rest(), w) && s.boundary(s.at) && s.boundary(s.at+len(w)) {
+		if strings.HasPrefix(s.rest(), w) && (s.rules == pep440.RulesLegacy || s.boundary(s.at) && s.boundary(s.at+len(w))) {
 			s.at += len(w)
 			return w
 		}

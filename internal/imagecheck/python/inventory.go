@@ -23,6 +23,7 @@ type dist struct {
 	entry    string // name in dir
 	layer    int
 	isFile   bool
+	empty    bool // a directory without anything in it
 	onPath   bool // an .egg that is itself a directory of sys.path
 	hasMeta  bool
 	bom      bool
@@ -62,20 +63,19 @@ func (f *finder) inventory(e *Environment) {
 			}
 		}
 	}
-	for _, d := range e.dists {
 	var eggs []*dist
-		f.count(e, d)
+	for _, d := range e.dists {
 		if d.kind == "egg" && !d.onPath {
 			eggs = append(eggs, d)
 			continue
 		}
+		f.count(e, d)
 	}
 	byName := func(a, b Package) int { return cmp.Compare(a.Name, b.Name) }
 	slices.SortFunc(e.Packages, byName)
 	if pip, ok := e.Installed("pip"); ok {
 		e.Pip.Version = &pip.Version
 	}
-}
 	// Python itself does not see an .egg that no .pth names; some pips do.
 	rules := e.pipRules()
 	for _, d := range eggs {
@@ -85,6 +85,7 @@ func (f *finder) inventory(e *Environment) {
 	}
 	slices.SortFunc(e.Packages, byName)
 	slices.SortFunc(e.NotCounted, func(a, b NotCounted) int { return cmp.Compare(a.Path, b.Path) })
+}
 
 // count books a distribution as installed, or why it is not.
 func (f *finder) count(e *Environment, d *dist) {
@@ -166,6 +167,7 @@ func (f *finder) load(dir, entry, at, kind string) *dist {
 		return nil
 	}
 	d := &dist{dir: dir, path: at, kind: kind, entry: entry, layer: n.Layer, isFile: n.Type == layer.File}
+	d.empty = !d.isFile && len(f.tree.Children(at)) == 0
 	file := at
 	if !d.isFile {
 		file = path.Join(at, "PKG-INFO")

@@ -11,8 +11,10 @@ import (
 type fields []field
 
 type field struct {
-	key   string // lower case
-	value string // continuation lines joined by a newline, as Python's mail parser gives them
+	key     string // lower case
+	value   string // continuation lines joined by a newline, as Python's mail parser gives them
+	line    string // of a requires.txt as it stands there; section is the heading above it, "extra:marker" or less
+	section string
 }
 
 // folded tells whether the value was wrapped over several lines.
@@ -85,7 +87,7 @@ func requiresTxt(body []byte) []field {
 		case line[0] == '[':
 			section = strings.Trim(line, "[]")
 		default:
-			list = append(list, field{key: "requires-dist", value: withSection(line, section)})
+			list = append(list, field{key: "requires-dist", value: withSection(line, section), line: line, section: section})
 		}
 	}
 	return list

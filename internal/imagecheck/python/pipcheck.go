@@ -37,14 +37,14 @@ func (e *Environment) pipRules() pipRules {
 	if e.Pip.Version != nil {
 		text = *e.Pip.Version
 	}
-	r := pipRules{version: pep440.ParseLegacy(text), packaging: "26.2", specifier: pep440.RulesRanges}
+	r := pipRules{version: pep440.ParseLegacy(text), packaging: "26.3", specifier: pep440.RulesParsed}
 	for _, step := range []struct {
 		below, packaging string
 		rules            pep440.Rules
 	}{
 		{"24.1.dev0", "21.3", pep440.RulesLegacy}, {"25.0.dev0", "24.1", pep440.RulesClassic},
 		{"25.1.dev0", "24.2", pep440.RulesClassic}, {"26.0.dev0", "25.0", pep440.RulesClassic},
-		{"26.1.dev0", "26.0", pep440.RulesClassic},
+		{"26.1.dev0", "26.0", pep440.RulesWritten}, {"26.3.dev0", "26.2", pep440.RulesRanges},
 	} {
 		if !r.from(step.below) {
 			r.packaging, r.specifier = step.packaging, step.rules
@@ -106,7 +106,7 @@ func (e *Environment) pipCheck() pipResult {
 		e.deadPip = pip.Path
 		return pipResult{lines: []string{}, exit: 2}
 	}
-	for _, d := range e.dists {
+	for _, d := range rules.order(e) {
 		p := &pipDist{dist: d}
 		what, overrides := rules.identify(p), rules.eggOverrides(d, e.SysPath)
 		if what == installed && (!seen[p.key] || overrides) {
@@ -131,7 +131,7 @@ func (e *Environment) pipCheck() pipResult {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(byName)) {
-		if result.check(byName[name], byName, rules) == dies {
+		if result.check(byName[name], byName, rules, env) == dies {
 			e.deadPip = byName[name].path
 			return pipResult{lines: []string{}, exit: 2}
 		}
@@ -177,10 +177,8 @@ func (e *Environment) read(p *pipDist, r pipRules, env pep508.Environment) fate 
 	if what := r.readable(d); what != installed {
 		return what
 	}
-	if !d.bom { // the mark hides every header line, requirements too
-		if what := p.parse(r, env); what != installed {
-			return what
-		}
+	if what := p.parse(r, env); what != installed {
+		return what
 	}
 	p.flaw, p.culprit = "", ""
 	switch {
@@ -197,15 +195,15 @@ func (e *Environment) read(p *pipDist, r pipRules, env pep508.Environment) fate 
 
 // versionText gives the version as it stands where this pip looks for it, "" when it is not there.
 func (r pipRules) versionText(d *dist) string {
+	if !r.importlib {
+		return resourcesVersion(d)
+	}
 	_, text := d.nameVersion()
-	if r.importlib && (!r.from("24.2") || d.kind != "dist-info") || text == "" {
+	if !r.from("24.2") || d.kind != "dist-info" || text == "" {
 		text = d.meta.first("Version")
-		if r.importlib && d.bom {
+		if d.bom {
 			text = ""
 		}
-	}
-	if !r.importlib {
-		text = strings.ReplaceAll(text, "_", "-")
 	}
 	return text
 }
@@ -220,7 +218,11 @@ func (r pipRules) identify(p *pipDist) fate {
 	}
 	p.key = p.name
 	switch {
-	case !r.importlib || d.kind == "egg":
+	case r.undecodable(d):
+		return dies
+	case !r.importlib:
+		return identifyResource(p)
+	case d.kind == "egg":
 	case !r.from("24.2"):
 		if p.key = d.name; d.notUTF8 {
 			return dies
@@ -248,6 +250,8 @@ func (r pipRules) readable(d *dist) fate {
 	switch {
 	case d.kind == "egg" && r.skipsEgg(d):
 		return absent
+	case !r.importlib && d.isFile && d.kind == "egg-info":
+		return installed
 	case r.importlib && d.notUTF8, !r.importlib && d.notUTF8 && !r.from("24.2"):
 		return dropped
 	case d.notUTF8:
@@ -259,8 +263,10 @@ func (r pipRules) readable(d *dist) fate {
 		return absent
 	case flatDistInfo && !r.from("23.0.2"):
 		return dies
-	case !d.hasMeta:
+	case !d.hasMeta && (r.importlib || d.isFile || d.empty):
 		return absent
+	case !d.hasMeta && d.kind == "dist-info":
+		return dropped
 	case r.importlib && !r.from("24.2") && d.meta.first("Name") == "":
 		return absent
 	}
@@ -274,21 +280,24 @@ func (r pipRules) skipsEgg(d *dist) bool {
 
 // parse reads the requirements that hold without an extra.
 func (p *pipDist) parse(r pipRules, env pep508.Environment) fate {
-	requires := p.requires
-	if p.kind == "egg" || !r.importlib && p.kind != "dist-info" {
+	read, requires := pep508.Parse, p.requires
+	switch {
+	case !r.importlib && p.kind != "dist-info":
+		return p.parseSections(r, env)
+	case p.bom:
+		return installed // the mark hides every header line, requirements too
+	case !r.importlib:
+		read, requires = resourcesRequirement, lines(requires)
+	case p.kind == "egg":
 		requires = p.requiresTxt
 	}
 	for _, one := range requires {
 		text := strings.TrimSpace(one.value)
 		p.flaw, p.culprit = "invalid_requirement", unfold(text)
-		switch {
-		case !one.folded():
-		case !r.importlib:
-			return dropped
-		case !r.from("24.1"):
+		if one.folded() && !r.from("24.1") {
 			text = unfold(text)
 		}
-		req, err := pep508.Parse(text, r.specifier)
+		req, err := read(text, r.specifier)
 		if err != nil {
 			return dropped
 		}
@@ -307,11 +316,11 @@ func (p *pipDist) parse(r pipRules, env pep508.Environment) fate {
 }
 
 // check compares the requirements of one distribution with what is installed.
-func (r *pipResult) check(p *pipDist, byName map[string]*pipDist, rules pipRules) fate {
+func (r *pipResult) check(p *pipDist, byName map[string]*pipDist, rules pipRules, env pep508.Environment) fate {
 	told := map[string]bool{}
 	for _, req := range p.reqs {
-		key := req.Key()
-		if rules.from("24.1") && told[key] {
+		key := rules.key(req)
+		if key != "" && told[key] {
 			continue
 		}
 		told[key] = true
@@ -323,6 +332,11 @@ func (r *pipResult) check(p *pipDist, byName map[string]*pipDist, rules pipRules
 		other := byName[dependency]
 		if other == nil && !rules.from("23.0") && req.Marker != nil && req.Marker.AsksExtra() {
 			return dies
+		}
+		if other == nil && req.Marker != nil {
+			if truth, err := req.Marker.Evaluate(env, ""); err == nil && truth == pep508.False {
+				continue // of a requires.txt: nobody has asked the marker before
+			}
 		}
 		if other == nil {
 			problem.Kind = "missing"

@@ -73,7 +73,7 @@ func TestPipCheckOfRealPips(t *testing.T) {
 	if err := json.NewDecoder(z).Decode(&data); err != nil {
 		t.Fatal(err)
 	}
-	if len(data.Answers) < 300 {
+	if len(data.Answers) < 450 {
 		t.Fatalf("only %d recorded answers", len(data.Answers))
 	}
 	for key, want := range data.Answers {

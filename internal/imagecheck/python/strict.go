@@ -126,7 +126,7 @@ func (j *strictJudge) read(d *dist) {
 	j.under[d.name] = map[string][]edge{}
 	for _, one := range d.requires {
 		text := unfold(one.value)
-		e := edge{rules: pep440.RulesRanges}
+		e := edge{rules: pep440.RulesParsed}
 		var err error
 		if e.req, err = pep508.Parse(text, e.rules); err != nil {
 			p := j.about(d, "invalid_requirement")
@@ -180,11 +180,11 @@ func (j *strictJudge) requiresPython(d *dist) {
 	}
 	set, err := pep440.ParseSet(text)
 	version, err2 := pep440.Parse(j.e.PythonVersion)
-	if err == nil && err2 == nil && set.Contains(version, pep440.RulesRanges) {
+	if err == nil && err2 == nil && set.Contains(version, pep440.RulesParsed) {
 		return
 	}
 	// With an unknown patch the report speaks only of what no patch could satisfy.
-	if last, e := pep440.Parse(j.e.minor + ".99"); err == nil && e == nil && !j.e.VersionExact && set.Contains(last, pep440.RulesRanges) {
+	if last, e := pep440.Parse(j.e.minor + ".99"); err == nil && e == nil && !j.e.VersionExact && set.Contains(last, pep440.RulesParsed) {
 		return
 	}
 	p := j.about(d, "requires_python")
