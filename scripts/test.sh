@@ -10,6 +10,7 @@ trap stop_services EXIT
 docker_up
 postgres_up
 clients_up
+oci_up
 cd "$FIRN_ROOT"
 scripts/build.sh
 

@@ -1,0 +1,312 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every common client of container registries, as it is: login, push, pull, copy, list, attach, sign, delete."""
+import base64
+import gzip
+import hashlib
+import io
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import tarfile
+
+import pytest
+import requests
+
+from engine import as_root
+
+TOOLS = pathlib.Path(os.environ.get("FIRN_TEST_OCI", "/nonexistent"))
+REPOSITORY = "ml/churn/images"
+
+
+def run(*command, cwd=None, env=None, text=None, fails=False) -> str:
+    """Runs a client and gives what it wrote."""
+    done = subprocess.run([str(c) for c in command], cwd=cwd, env=env, input=text, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert (done.returncode != 0) == fails, f"{command}: exit {done.returncode}\n{done.stdout}"
+    return done.stdout
+
+
+def layer(name: str, content: bytes) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        info = tarfile.TarInfo(name)
+        info.size = len(content)
+        tar.addfile(info, io.BytesIO(content))
+    return out.getvalue()
+
+
+def digest(data: bytes) -> str:
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def layout(directory: pathlib.Path) -> str:
+    """Writes an OCI layout with one image of three layers, one of them too large for a row, and gives the manifest's digest."""
+    blobs = directory / "blobs" / "sha256"
+    blobs.mkdir(parents=True)
+
+    def put(data: bytes, media_type: str) -> dict:
+        (blobs / digest(data).split(":")[1]).write_bytes(data)
+        return {"mediaType": media_type, "digest": digest(data), "size": len(data)}
+
+    layers = [layer("one", b"1" * 100), layer("two", os.urandom(10_000)), layer("three", os.urandom(3_000_000))]
+    config = {"architecture": "amd64", "os": "linux", "config": {"Env": ["PATH=/bin"]},
+              "rootfs": {"type": "layers", "diff_ids": [digest(x) for x in layers]}}
+    manifest = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+                "config": put(json.dumps(config).encode(), "application/vnd.oci.image.config.v1+json"),
+                "layers": [put(gzip.compress(x, mtime=0), "application/vnd.oci.image.layer.v1.tar+gzip") for x in layers]}
+    entry = {**put(json.dumps(manifest).encode(), manifest["mediaType"]), "annotations": {"org.opencontainers.image.ref.name": "v1"}}
+    (directory / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [entry]}))
+    (directory / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+    return entry["digest"]
+
+
+class Registry:
+    """The server as a client of registries sees it, with a login for every one of them in one file."""
+
+    def __init__(self, door, directory: pathlib.Path):
+        self.host, self.user, self.password = door.host, "paula", door.passwords["paula"]
+        self.image, self.manifest = directory / "layout", None
+        self.manifest = layout(self.image)
+        self.config = directory / "config"
+        self.config.mkdir()
+        self.env = {**os.environ, "HOME": str(directory), "DOCKER_CONFIG": str(self.config), "REGISTRY_AUTH_FILE": str(self.config / "config.json"),
+                    "XDG_RUNTIME_DIR": str(directory / "run"), "COSIGN_PASSWORD": "", "REGCTL_CONFIG": str(directory / "regctl.json")}
+        self.work = directory
+
+    def name(self, image: str) -> str:
+        return f"{self.host}/{REPOSITORY}/{image}"
+
+    def head(self, image: str, reference: str) -> str | None:
+        """The digest that the server itself tells."""
+        answer = requests.head(f"http://{self.host}/v2/{REPOSITORY}/{image}/manifests/{reference}", timeout=10, auth=(self.user, self.password),
+                               headers={"Accept": "*/*"})
+        return answer.headers["Docker-Content-Digest"] if answer.ok else None
+
+    def log_in(self):
+        """Writes the file that a login of docker writes."""
+        auth = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
+        (self.config / "config.json").write_text(json.dumps({"auths": {self.host: {"auth": auth}}}))
+
+
+@pytest.fixture
+def registry(door, tmp_path):
+    return Registry(door, tmp_path)
+
+
+def test_crane(registry):
+    def crane(*args, **more):
+        return run(TOOLS / "crane", *args, "--insecure", env=registry.env, **more)
+
+    name = registry.name("crane")
+    assert "UNAUTHORIZED" in crane("manifest", name + ":v1", fails=True)
+    crane("auth", "login", registry.host, "-u", registry.user, "-p", registry.password)
+    crane("push", registry.image, name + ":v1")
+    assert crane("digest", name + ":v1").strip() == registry.manifest == registry.head("crane", "v1")
+    crane("validate", "--remote", name + ":v1")
+    crane("pull", name + ":v1", registry.work / "back", "--format=oci")
+    assert registry.manifest in (registry.work / "back" / "index.json").read_text()
+    crane("copy", name + ":v1", registry.name("crane2") + ":v2")
+    crane("tag", name + ":v1", "v3")
+    assert crane("ls", name).split() == ["v1", "v3"]
+    crane("append", "--base", name + ":v1", "--new_layer", _file(registry.work / "more.tar", layer("four", b"4")), "--new_tag", name + ":v4")
+    assert len(json.loads(crane("manifest", name + ":v4"))["layers"]) == 4
+    crane("delete", name + "@" + registry.head("crane", "v4"))
+    assert crane("ls", name).split() == ["v1", "v3"]
+    wrong = crane("push", registry.image, f"{registry.host}/ml/churn/no_such/x:v1", fails=True)
+    assert "NAME_UNKNOWN" in wrong or "DENIED" in wrong, wrong
+
+
+def _file(path: pathlib.Path, data: bytes) -> pathlib.Path:
+    path.write_bytes(data)
+    return path
+
+
+def test_skopeo(registry):
+    def skopeo(*args, **more):
+        return run("skopeo", *args, env=registry.env, **more)
+
+    name = "docker://" + registry.name("skopeo")
+    skopeo("login", registry.host, "--tls-verify=false", "-u", registry.user, "--password-stdin", text=registry.password)
+    source = f"oci:{registry.image}:v1"
+    skopeo("copy", "--preserve-digests", "--dest-tls-verify=false", source, name + ":v1")
+    seen = json.loads(skopeo("inspect", "--tls-verify=false", name + ":v1"))
+    assert seen["Digest"] == registry.manifest and len(seen["Layers"]) == 3 and seen["RepoTags"] == ["v1"]
+    skopeo("copy", "--dest-tls-verify=false", "--format", "v2s2", "--dest-compress", source, name + ":docker")
+    skopeo("copy", "--src-tls-verify=false", "--dest-tls-verify=false", name + ":v1", "docker://" + registry.name("skopeo2") + ":v1")
+    assert registry.head("skopeo2", "v1") == registry.manifest
+    assert json.loads(skopeo("list-tags", "--tls-verify=false", name))["Tags"] == ["docker", "v1"]
+    for tag in ("v1", "docker"):
+        skopeo("copy", "--src-tls-verify=false", f"{name}:{tag}", f"dir:{registry.work}/{tag}")
+    assert digest((registry.work / "v1" / "manifest.json").read_bytes()) == registry.manifest
+    skopeo("delete", "--tls-verify=false", name + ":docker")
+    assert registry.head("skopeo", "docker") is None and registry.head("skopeo", "v1") == registry.manifest
+    skopeo("logout", registry.host)
+    assert "authentication required" in skopeo("inspect", "--tls-verify=false", name + ":v1", fails=True)
+
+
+@pytest.fixture
+def storage(registry):
+    """Flags that give podman and buildah a store of their own. Their files belong to root."""
+    flags = ["--root", registry.work / "storage", "--runroot", registry.work / "runroot", "--storage-driver", "vfs"]
+    yield flags
+    subprocess.run(as_root("rm", "-rf", registry.work / "storage", registry.work / "runroot"), check=True)
+    shutil.rmtree(registry.work, ignore_errors=True)
+
+
+def test_podman(registry, storage):
+    def podman(*args, **more):
+        return run(*as_root("podman", *storage, *args), env=registry.env, **more)
+
+    name = registry.name("podman") + ":v1"
+    podman("login", registry.host, "--tls-verify=false", "-u", registry.user, "--password-stdin", text=registry.password)
+    podman("pull", f"oci:{registry.image}:v1")
+    image = podman("images", "-q").split()[0]
+    podman("push", "--tls-verify=false", "--compression-format", "zstd", image, registry.name("podman") + ":zstd")
+    assert "tar+zstd" in run("skopeo", "inspect", "--raw", "--tls-verify=false", "docker://" + registry.name("podman") + ":zstd", env=registry.env)
+    podman("push", "--tls-verify=false", image, name)
+    pushed = registry.head("podman", "v1")
+    podman("rmi", "-f", image)
+    podman("pull", "--tls-verify=false", name)
+    assert json.loads(podman("image", "inspect", name))[0]["Digest"] == pushed
+    podman("manifest", "create", "both")
+    podman("manifest", "add", "--tls-verify=false", "both", "docker://" + name)
+    podman("manifest", "push", "--all", "--tls-verify=false", "both", "docker://" + registry.name("podman") + ":index")
+    assert registry.head("podman", "index") not in (None, pushed)
+    assert "index" in podman("search", "--list-tags", "--tls-verify=false", registry.name("podman"))
+
+
+def test_buildah(registry, storage):
+    def buildah(*args, **more):
+        return run(*as_root("buildah", *storage, *args), env=registry.env, **more)
+
+    name = registry.name("buildah")
+    buildah("login", "--tls-verify=false", "-u", registry.user, "--password-stdin", registry.host, text=registry.password)
+    work = buildah("from", "scratch").strip()
+    buildah("copy", work, registry.image / "index.json", "/index.json")
+    buildah("commit", work, "made")
+    buildah("push", "--tls-verify=false", "made", f"docker://{name}:v1")
+    buildah("rmi", "-a", "-f")
+    buildah("pull", "--tls-verify=false", f"{name}:v1")
+    (registry.work / "Containerfile").write_text(f"FROM {name}:v1\nCOPY oci-layout /a\nCOPY index.json /b\n")
+    build = ("build", "--layers", "--isolation", "chroot", "--tls-verify=false", "--cache-to", f"{name}-cache", "--cache-from", f"{name}-cache", "-f",
+             registry.work / "Containerfile", "-t", "built", registry.image)
+    first = buildah(*build)
+    assert "Pushing cache" in first, first
+    buildah("rmi", "-a", "-f")
+    assert "Cache pulled from remote" in buildah(*build)
+    buildah("push", "--tls-verify=false", "--format", "v2s2", "built", f"docker://{name}:v2")
+    assert registry.head("buildah", "v2")
+
+
+def test_oras(registry):
+    def oras(*args, **more):
+        return run(TOOLS / "oras", *args, env=registry.env, cwd=registry.work, **more)
+
+    name = registry.name("oras")
+    oras("login", registry.host, "--plain-http", "-u", registry.user, "--password-stdin", text=registry.password)
+    (registry.work / "model.txt").write_text("a model")
+    (registry.work / "card.json").write_text("{}")
+    oras("push", "--plain-http", name + ":v1", "--artifact-type", "application/x.model", "model.txt")
+    oras("attach", "--plain-http", name + ":v1", "--artifact-type", "application/x.card", "card.json:application/json")
+    oras("attach", "--plain-http", name + ":v1", "--artifact-type", "application/x.other", "card.json")
+    listed = json.loads(oras("discover", "--plain-http", "--format", "json", name + ":v1"))
+    assert sorted(r["artifactType"] for r in listed["referrers"]) == ["application/x.card", "application/x.other"]
+    listed = json.loads(oras("discover", "--plain-http", "--format", "json", "--artifact-type", "application/x.card", name + ":v1"))
+    assert [r["artifactType"] for r in listed["referrers"]] == ["application/x.card"]
+    oras("copy", "-r", "--from-plain-http", "--to-plain-http", name + ":v1", registry.name("oras2") + ":v1")
+    assert len(json.loads(oras("discover", "--plain-http", "--format", "json", registry.name("oras2") + ":v1"))["referrers"]) == 2
+    oras("cp", "--to-plain-http", "--from-oci-layout", f"{registry.image}:v1", name + ":image")
+    assert oras("resolve", "--plain-http", name + ":image").strip() == registry.manifest
+    oras("tag", "--plain-http", name + ":v1", "v2", "v3")
+    assert oras("repo", "tags", "--plain-http", name).split() == ["image", "v1", "v2", "v3"]
+    oras("pull", "--plain-http", name + ":v3", "-o", "back")
+    assert (registry.work / "back" / "model.txt").read_text() == "a model"
+    card = listed["referrers"][0]["digest"]
+    oras("manifest", "delete", "--plain-http", "--force", f"{name}@{card}")
+    assert len(json.loads(oras("discover", "--plain-http", "--format", "json", name + ":v1"))["referrers"]) == 1
+    blob = oras("manifest", "fetch", "--plain-http", name + ":image", "--format", "json")
+    assert json.loads(blob)["digest"] == registry.manifest
+
+
+def test_regctl(registry):
+    def regctl(*args, **more):
+        return run(TOOLS / "regctl", *args, env=registry.env, cwd=registry.work, **more)
+
+    name = registry.name("regctl")
+    regctl("registry", "set", registry.host, "--tls", "disabled", "--skip-check")
+    regctl("registry", "login", registry.host, "-u", registry.user, "--pass-stdin", text=registry.password)
+    regctl("image", "copy", "ocidir://layout:v1", name + ":v1")
+    assert regctl("image", "digest", name + ":v1").strip() == registry.manifest
+    regctl("image", "copy", name + ":v1", registry.name("regctl2") + ":v1")
+    regctl("artifact", "put", "--artifact-type", "application/x.note", "--subject", name + ":v1", text="a note")
+    assert "application/x.note" in regctl("artifact", "tree", name + ":v1")
+    regctl("image", "export", name + ":v1", "out.tar")
+    regctl("image", "import", name + ":again", "out.tar")
+    assert regctl("tag", "ls", name).split() == ["again", "v1"]
+    config = json.loads(regctl("manifest", "get", "--format", "raw-body", name + ":v1"))["config"]["digest"]
+    assert json.loads(regctl("blob", "get", name, config))["architecture"] == "amd64"
+    regctl("index", "create", name + ":index", "--ref", name + ":v1", "--platform", "linux/amd64")
+    regctl("tag", "rm", name + ":again")
+    assert regctl("tag", "ls", name).split() == ["index", "v1"]
+    assert registry.head("regctl", "v1") == registry.manifest
+
+
+@pytest.mark.parametrize("how", ["legacy", "oci-1-1"])
+def test_cosign(registry, how):
+    env = {**registry.env, "COSIGN_EXPERIMENTAL": "1"}
+
+    def cosign(*args, **more):
+        return run(TOOLS / "cosign", *args, env=env, cwd=registry.work, **more)
+
+    registry.log_in()
+    name = registry.name("cosign" + how.replace("-", ""))
+    run("skopeo", "copy", "--dest-tls-verify=false", f"oci:{registry.image}:v1", f"docker://{name}:v1", env=registry.env)
+    signed = f"{name}@{registry.head('cosign' + how.replace('-', ''), 'v1')}"
+    plain = ("--allow-insecure-registry", "--allow-http-registry")
+    mode = [] if how == "legacy" else ["--registry-referrers-mode", "oci-1-1"]
+    cosign("generate-key-pair")
+    cosign("sign", *plain, *mode, "--key", "cosign.key", "--tlog-upload=false", "-y", signed)
+    found = ("verify", *plain, "--key", "cosign.pub", "--insecure-ignore-tlog=true", *(["--experimental-oci11"] if mode else []))
+    assert "were verified" in cosign(*found, signed)
+    (registry.work / "predicate.json").write_text('{"fit": true}')
+    cosign("attest", *plain, "--key", "cosign.key", "--tlog-upload=false", "-y", "--type", "custom", "--predicate", "predicate.json", signed)
+    cosign("verify-attestation", *plain, "--key", "cosign.pub", "--insecure-ignore-tlog=true", "--type", "custom", signed)
+    if not mode:
+        assert "Signatures" in cosign("tree", *plain, signed)
+    (registry.work / "other").mkdir()
+    run(TOOLS / "cosign", "generate-key-pair", env=env, cwd=registry.work / "other")
+    cosign(*[x if x != "cosign.pub" else "other/cosign.pub" for x in found], signed, fails=True)
+
+
+def test_containerd(registry):
+    """ctr is the client of containerd, which docker with the containerd image store also uses."""
+    socket = registry.work / "c.sock"
+    (registry.work / "c.toml").write_text(f"""version = 2
+root = "{registry.work}/croot"
+state = "{registry.work}/cstate"
+[grpc]
+address = "{socket}"
+[ttrpc]
+address = "{socket}.ttrpc"
+""")
+    daemon = subprocess.Popen(as_root("containerd", "-c", registry.work / "c.toml"), stdout=subprocess.DEVNULL, stderr=open(registry.work / "c.log", "w"))
+    try:
+        def ctr(*args):
+            return run(*as_root("ctr", "-a", socket, "--connect-timeout", "20s", *args), env=registry.env)
+
+        name, login = registry.name("ctr") + ":v1", ["--plain-http", "--user", f"{registry.user}:{registry.password}"]
+        with tarfile.open(registry.work / "layout.tar", "w") as tar:
+            for entry in ("oci-layout", "index.json", "blobs"):
+                tar.add(registry.image / entry, arcname=entry)
+        ctr("images", "import", "--index-name", name, registry.work / "layout.tar")
+        ctr("images", "push", *login, name)
+        pushed = registry.head("ctr", "v1")
+        ctr("images", "rm", name)
+        ctr("content", "prune", "references")
+        ctr("images", "pull", *login, "--snapshotter", "native", name)
+        assert pushed in ctr("images", "ls")
+    finally:
+        subprocess.run(as_root("kill", str(daemon.pid)), check=False)
+        daemon.wait(timeout=30)
+        subprocess.run(as_root("rm", "-rf", registry.work / "croot", registry.work / "cstate"), check=True)
