@@ -95,7 +95,7 @@ def test_client_and_server_say_the_same(team):
 
 def test_a_bad_policy_is_refused_and_the_one_before_stays(team):
     before = shown(team)
-    for text, says in {"version: 1\npackages:\n  forbiden: [x]\n": "line 3, packages.forbiden", "nope": 'policy "nope" does not exist'}.items():
+    for text, says in {"version: 1\npackages:\n  forbidde: [x]\n": "line 3, packages.forbidde", "nope": 'policy "nope" does not exist'}.items():
         with pytest.raises(ProgrammingError, match=re.escape(says)):
             team.sql("ADMIN", f"ALTER ACCOUNT SET {POLICY} = $${text}$$")
     assert shown(team) == before

@@ -30,7 +30,7 @@ func TestAccountPolicy(t *testing.T) {
 	}
 	for text, want := range map[string]string{
 		"nope": `policy "nope" does not exist: there are default and snow-cli: write one of them, or the text`,
-		"version: 1\npackages:\n  forbiden: [x]\n":                 "policy file account, line 3, packages.forbiden: the key is unknown: did you mean forbidden?",
+		"version: 1\npackages:\n  forbidde: [x]\n":                 "policy file account, line 3, packages.forbidde: the key is unknown: did you mean forbidden?",
 		"version: 1\nplatform: linux/arm64\n":                      "a server runs linux/amd64 only, not linux/arm64",
 		"version: 1\nvulnerabilities:\n  fail_on: awful":           `line 3, vulnerabilities.fail_on: "awful" is none of low, medium, high and critical`,
 		"version: 1\nname: " + strings.Repeat("x", accountMax):     "at most 65536 are kept",

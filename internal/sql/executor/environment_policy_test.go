@@ -77,7 +77,7 @@ func TestAccountPolicyLife(t *testing.T) {
 		}
 		// A bad one is refused with its line, and the good one stays.
 		for text, says := range map[string]string{
-			"$$version: 1\npackages:\n  forbiden: [x]$$": "policy file account, line 3, packages.forbiden: the key is unknown: did you mean forbidden?",
+			"$$version: 1\npackages:\n  forbidde: [x]$$": "policy file account, line 3, packages.forbidde: the key is unknown: did you mean forbidden?",
 			"'nope'":              `policy "nope" does not exist`,
 			"'@st/policy.yaml'":   "or the text of a policy file",
 			"(a = b)":             "a text",
