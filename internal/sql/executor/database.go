@@ -3,7 +3,10 @@
 package executor
 
 import (
+	"maps"
+	"slices"
 	"strconv"
+	"strings"
 
 	"firn.dev/firn/internal/catalog"
 	"firn.dev/firn/internal/errs"
@@ -21,6 +24,7 @@ func databaseKind() *kind {
 			numberProperty("DATA_RETENTION_TIME_IN_DAYS", 0, 90, 1, func(s *catalog.DatabaseSpec) *int { return &s.RetentionDays }),
 			boolProperty("TRANSIENT", false, func(s *catalog.DatabaseSpec) *bool { return &s.Transient }).atCreation(),
 			ignoredProperty("MAX_DATA_EXTENSION_TIME_IN_DAYS"), ignoredProperty("DEFAULT_DDL_COLLATION"),
+			bytesProperty("IMAGE_STORAGE_QUOTA", func(s *catalog.DatabaseSpec) *int64 { return &s.ImageQuota }),
 		},
 		columns: []column{
 			createdOn(), nameColumn(),
@@ -43,6 +47,9 @@ func databaseKind() *kind {
 				return "STANDARD"
 			}),
 			null("budget"), ownerRoleType(),
+			numberOf("image_storage_quota", func(_ *listing, o *catalog.Object) *string {
+				return unlessZero(o.Spec.(*catalog.DatabaseSpec).ImageQuota)
+			}),
 		},
 		describe: contents(catalog.KindSchema),
 		created:  databaseCreated,
@@ -104,7 +111,8 @@ func containerDropping(w *work, tx catalog.Tx, o *catalog.Object) error {
 	if o.Owner == "" {
 		return errs.New(errs.Refused, "%s '%s' belongs to Firn and cannot be dropped", o.Kind.Title(), o.Name)
 	}
-	for _, k := range w.kinds {
+	// In the reverse order of their words: jobs of services are cancelled before image repositories ask who holds an image.
+	for _, k := range slices.SortedFunc(maps.Values(w.kinds), func(a, b *kind) int { return strings.Compare(string(b.kind), string(a.kind)) }) {
 		if k.kind.Scope() != catalog.InSchema || k.dropping == nil {
 			continue
 		}

@@ -29,6 +29,7 @@ func environmentKind() *kind {
 			specCell("tag", func(s spec) *string { return orNull(s.Tag) }), specText("digest", func(s spec) string { return s.Digest }),
 			createdOn(), updatedOn(), owner(), specText("cre_status", func(s spec) string { return string(s.Status) }),
 			specText("base_image_type", func(s spec) string { return s.BaseType }), specText("image", func(s spec) string { return s.Path }),
+			textOf("image_status", imageStatus),
 		},
 		listedBy: []catalog.Privilege{catalog.Usage, catalog.Monitor},
 		check:    checkEnvironment,
@@ -182,6 +183,23 @@ func tagDigest(tx catalog.Tx, s *catalog.RuntimeEnvironmentSpec) (string, error)
 		return "", err
 	}
 	return tag.Digest, nil
+}
+
+// imageStatus tells whether the tag of an environment still names what was registered: CURRENT, DRIFTED when it names something else, GONE.
+// It is looked up each time, so it is true the moment that a tag moves.
+func imageStatus(l *listing, o *catalog.Object) *string {
+	s := o.Spec.(*catalog.RuntimeEnvironmentSpec)
+	now, err := tagDigest(l.tx, s)
+	if err != nil {
+		l.fail(err)
+	}
+	switch now {
+	case s.TagDigest:
+		return textCell("CURRENT")
+	case "":
+		return textCell("GONE")
+	}
+	return textCell("DRIFTED")
 }
 
 func orGone(digest string) string {

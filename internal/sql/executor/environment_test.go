@@ -25,7 +25,7 @@ func TestEnvironmentLife(t *testing.T) {
 	for _, c := range result.Rowset.Columns {
 		names = append(names, c.Name)
 	}
-	want := strings.Fields("name image_name tag digest created_on updated_on owner cre_status base_image_type image")
+	want := strings.Fields("name image_name tag digest created_on updated_on owner cre_status base_image_type image image_status")
 	if !slices.Equal(names, want) {
 		t.Errorf("columns %v", names)
 	}
@@ -167,14 +167,15 @@ func TestEnvironmentImageThatMovesWhileItIsChecked(t *testing.T) {
 	})
 }
 
-func (b *jobBench) repository() catalog.ID {
-	var id catalog.ID
-	b.update(func(tx catalog.Tx) error {
-		o, err := tx.Object(catalog.KindImageRepository, catalog.Name{Database: "D", Schema: "S", Object: "REPO"})
-		if err == nil {
-			id = o.ID
-		}
-		return err
-	})
+func (b *jobBench) repository() (id catalog.ID) {
+	b.update(func(tx catalog.Tx) error { id = b.repositoryOf(tx); return nil })
 	return id
+}
+
+func (b *jobBench) repositoryOf(tx catalog.Tx) catalog.ID {
+	o, err := tx.Object(catalog.KindImageRepository, catalog.Name{Database: "D", Schema: "S", Object: "REPO"})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return o.ID
 }

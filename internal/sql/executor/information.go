@@ -31,6 +31,7 @@ func viewTable() map[string]relation {
 			upper("STAGE_TYPE", constant("", "Internal Named")), upper("STAGE_OWNER", owner()), upper("COMMENT", comment()),
 			upper("CREATED", createdOn()), upper("LAST_ALTERED", updatedOn()),
 		}),
+		"IMAGE_EVENTS":     imageEvents(),
 		"APPLICABLE_ROLES": {columns: textColumns("GRANTEE ROLE_NAME ROLE_OWNER IS_GRANTABLE"), rows: applicableRoles},
 		"ENABLED_ROLES":    {columns: textColumns("ROLE_NAME ROLE_OWNER"), rows: enabledRoles},
 	}

@@ -17,8 +17,8 @@ import (
 func repositoryKind() *kind {
 	return &kind{
 		kind: catalog.KindImageRepository, plural: "IMAGE REPOSITORIES", plain: true, replace: true, comments: true,
-		properties: []property{encryptionProperty(func(s *catalog.ImageRepositorySpec) *string { return &s.Encryption })},
-		columns: []column{
+		properties: append(ruleProperties(), encryptionProperty(func(s *catalog.ImageRepositorySpec) *string { return &s.Encryption })),
+		columns: append([]column{
 			createdOn(), nameColumn(), databaseName(), schemaName(),
 			textOf("repository_url", func(l *listing, o *catalog.Object) *string {
 				return textCell(l.w.options.Registry() + repositoryPath(o.Name))
@@ -26,7 +26,7 @@ func repositoryKind() *kind {
 			owner(), ownerRoleType(), comment(),
 			specText("encryption", func(s *catalog.ImageRepositorySpec) string { return s.Encryption }),
 			null("privatelink_repository_url"),
-		},
+		}, ruleColumns()...),
 		check: func(o *catalog.Object) error {
 			if s := o.Spec.(*catalog.ImageRepositorySpec); s.Encryption == "" {
 				s.Encryption = "SNOWFLAKE_SSE"
@@ -61,29 +61,39 @@ func repositoryPath(n catalog.Name) string {
 	return "/" + strings.ToLower(n.Database+"/"+n.Schema+"/"+n.Object)
 }
 
-// repositoryDropping refuses while an environment runs from the repository: its image would be gone.
+// repositoryDropping refuses while an environment or a job runs from the repository: its image would be gone. A job that is being
+// cancelled needs its image no more.
 func repositoryDropping(_ *work, tx catalog.Tx, o *catalog.Object) error {
+	holders, err := tx.ManifestHolders(o.ID, "", "")
+	if err != nil {
+		return err
+	}
 	var users []string
-	for env, err := range tx.Objects(catalog.KindRuntimeEnvironment, catalog.Name{}) {
-		if err != nil {
-			return err
+	for _, holder := range holders {
+		if id, ok := strings.CutPrefix(holder, "job "); ok {
+			job, err := tx.Job(catalog.ID(id))
+			if err != nil {
+				return err
+			}
+			if job.State == catalog.JobCancelling {
+				continue
+			}
 		}
-		if env.Spec.(*catalog.RuntimeEnvironmentSpec).Repository == o.ID {
-			users = append(users, env.Name.String())
-		}
+		users = append(users, holder)
 	}
 	if len(users) > 0 {
-		return errs.New(errs.Refused, "image repository '%s' is used by custom runtime environments %s: drop them first", o.Name, strings.Join(users, ", "))
+		return errs.New(errs.Refused, "image repository '%s' is used by %s: drop or cancel that first", o.Name, strings.Join(users, ", "))
 	}
 	return nil
 }
 
-// showImages is SHOW IMAGES IN IMAGE REPOSITORY: one row per tag.
+// showImages is SHOW IMAGES IN IMAGE REPOSITORY: one row per tag. What Snowflake does not show comes last.
 func showImages() show {
 	return show{
 		columns: []rowset.Column{
 			rowset.TimestampColumn("created_on"), rowset.TextColumn("image_name"), rowset.TextColumn("tags"), rowset.TextColumn("digest"),
-			rowset.TextColumn("image_path"),
+			rowset.TextColumn("image_path"), rowset.NumberColumn("size"), rowset.NumberColumn("layers_shared"), rowset.NumberColumn("size_shared"),
+			rowset.TimestampColumn("last_pulled_on"), rowset.TextColumn("pushed_by"),
 		},
 		scope: catalog.KindImageRepository,
 		rows: func(l *listing, scope showScope) error {
@@ -96,12 +106,26 @@ func showImages() show {
 				}
 				path := strings.TrimPrefix(repositoryPath(scope.object.Name), "/") + "/" + tag.Image + ":" + tag.Name
 				l.add(tag.Image, func() []*string {
-					return []*string{timeCell(tag.Created), textCell(tag.Image), textCell(tag.Name), textCell(tag.Digest), &path}
+					return append([]*string{timeCell(tag.Created), textCell(tag.Image), textCell(tag.Name), textCell(tag.Digest), &path}, l.imageFacts(tag)...)
 				})
 			}
 			return nil
 		},
 	}
+}
+
+// imageFacts gives the cells of what a tag names: its size, how much of that something else in the repository holds too, when it was last pulled
+// and who moved the tag there.
+func (l *listing) imageFacts(tag *catalog.Tag) []*string {
+	size, err := l.tx.ImageSize(tag.Repository, tag.Image, tag.Digest)
+	if err != nil {
+		l.fail(err)
+	}
+	pull, err := l.tx.ImagePull(tag.Repository, tag.Image, tag.Digest)
+	if err != nil && !errs.Is(err, errs.NotFound) {
+		l.fail(err)
+	}
+	return []*string{numberCell(size.Bytes), numberCell(size.Shared), numberCell(size.SharedBytes), timeCell(pull.Time), orNull(tag.MovedBy)}
 }
 
 // listImages is SYSTEM$REGISTRY_LIST_IMAGES('/db/schema/repo'): {"images": [...]}.
