@@ -14,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"firn.dev/firn/internal/blob/dir"
 	"firn.dev/firn/internal/catalog"
 	"firn.dev/firn/internal/catalog/sqlstore"
 	"firn.dev/firn/internal/errs"
@@ -83,7 +82,7 @@ type door struct {
 	people *people
 }
 
-// open opens catalog and blobs in a directory; an empty catalog gets the repositories DB.S.REPO, OTHER and OPEN.
+// openRegistry opens catalog and blobs of a directory; an empty catalog gets the repositories DB.S.REPO, OTHER and OPEN.
 func openRegistry(directory string, now func() time.Time) (*door, func() error, error) {
 	return openAt("sqlite:"+filepath.Join(directory, "firn.db"), directory, now)
 }
@@ -95,24 +94,30 @@ func openAt(source, directory string, now func() time.Time) (*door, func() error
 	if err != nil {
 		return nil, nil, err
 	}
-	blobs, err := dir.Open(filepath.Join(directory, "blobs"))
+	blobs, err := openBlobs(ctx, directory)
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := store.Update(ctx, addRepositories); err != nil {
-		return nil, nil, err
-	}
-	p := newPeople()
-	g := registry.New(registry.Options{
-		Catalog: store, Blobs: blobs, Authenticator: p, Authorizer: p, Log: slog.New(slog.DiscardHandler), Now: now, Rand: rand.Reader,
-	})
+	d, err := open(store, blobs, now)
 	closeAll := func() error {
 		if err := store.Close(); err != nil {
 			return err
 		}
 		return blobs.Close()
 	}
-	return &door{Registry: g, store: store, blobs: blobs, people: p}, closeAll, nil
+	return d, closeAll, err
+}
+
+// open makes a registry of its stores.
+func open(store catalog.Store, blobs registry.Store, now func() time.Time) (*door, error) {
+	if err := store.Update(context.Background(), addRepositories); err != nil {
+		return nil, err
+	}
+	p := newPeople()
+	g := registry.New(registry.Options{
+		Catalog: store, Blobs: blobs, Authenticator: p, Authorizer: p, Log: slog.New(slog.DiscardHandler), Now: now, Rand: rand.Reader,
+	})
+	return &door{Registry: g, store: store, blobs: blobs, people: p}, nil
 }
 
 func addRepositories(tx catalog.Tx) error {

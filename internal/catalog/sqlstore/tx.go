@@ -209,7 +209,10 @@ func (s *stream[T]) close() {
 	if s.rows == nil {
 		return
 	}
-	s.rows.Close()
+	// PostgreSQL may find out about a conflict behind the row that was read last.
+	if err := s.rows.Close(); err != nil {
+		_ = s.tx.fail(err) // later calls repeat it
+	}
 	s.rows = nil
 	if s.tx.open == drainer(s) {
 		s.tx.open = nil
