@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# What the make targets need on a fresh machine, as shell functions: packages, the Go toolchain, a Docker Engine, PostgreSQL and
+# What the make targets need on a fresh machine, as shell functions: packages, the Go toolchain, a Docker Engine, PostgreSQL, an S3 server and
 # the real clients. Sourced by the other scripts. What was started here is stopped by stop_services, by process id; what already
 # ran is used and left alone.
 
@@ -93,6 +93,38 @@ postgres_up() {
 	say "PostgreSQL listens on 127.0.0.1:$port"
 }
 
+# s3_up starts an S3 server of its own on loopback and exports FIRN_TEST_S3, FIRN_TEST_S3_ACCESS_KEY and FIRN_TEST_S3_SECRET_KEY. It
+# keeps objects as files with extended attributes: TMPDIR must be on ext4, xfs or btrfs.
+s3_up() {
+	[ -n "${FIRN_TEST_S3:-}" ] && return
+	local sum server port i
+	sum=$(cat "$FIRN_ROOT/tools/s3/go.mod" "$FIRN_ROOT/tools/s3/go.sum" | sha256sum | cut -c1-16)
+	server=$FIRN_CACHE/s3-$sum/versitygw
+	if [ ! -x "$server" ]; then
+		say "building the S3 server of the tests"
+		(cd "$FIRN_ROOT/tools/s3" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o "$server" github.com/versity/versitygw/cmd/versitygw)
+	fi
+	FIRN_S3=$(mktemp -d "${TMPDIR:-/tmp}/firn-s3.XXXXXX")
+	mkdir "$FIRN_S3/data"
+	port=$((30000 + RANDOM % 2000))
+	export FIRN_TEST_S3_ACCESS_KEY=firn-test-key FIRN_TEST_S3_SECRET_KEY=$(od -An -N16 -tx1 /dev/urandom | tr -d ' ')
+	ROOT_ACCESS_KEY=$FIRN_TEST_S3_ACCESS_KEY ROOT_SECRET_KEY=$FIRN_TEST_S3_SECRET_KEY \
+		"$server" --port "127.0.0.1:$port" --health /health --keep-alive --quiet posix "$FIRN_S3/data" >"$FIRN_S3/log" 2>&1 &
+	echo $! >"$FIRN_S3/pid"
+	STARTED+=("s3")
+	for i in $(seq 100); do
+		if curl -sf "http://127.0.0.1:$port/health" >/dev/null; then
+			export FIRN_TEST_S3="s3://firn-test?endpoint=http://127.0.0.1:$port"
+			say "the S3 server listens on 127.0.0.1:$port"
+			return
+		fi
+		kill -0 "$(cat "$FIRN_S3/pid")" 2>/dev/null || break
+		sleep 0.1
+	done
+	cat "$FIRN_S3/log" >&2
+	fail "the S3 server did not start"
+}
+
 # clients_up makes the virtual environments of the real clients and exports FIRN_TEST_CLIENTS, their directory.
 clients_up() {
 	local python=
@@ -127,6 +159,11 @@ stop_services() {
 		postgres)
 			as_user "$FIRN_PG_CTL" -D "$FIRN_PG/data" -m fast stop >/dev/null
 			rm -rf "$FIRN_PG"
+			;;
+		s3)
+			kill "$(cat "$FIRN_S3/pid")"
+			wait "$(cat "$FIRN_S3/pid")" 2>/dev/null || true
+			rm -rf "$FIRN_S3"
 			;;
 		*.pid)
 			local pid

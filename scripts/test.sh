@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Every test: Go with the race detector over SQLite and PostgreSQL and a real Docker Engine, the OCI conformance suite, and the
+# Every test: Go with the race detector over SQLite and PostgreSQL, blobs in directories and S3, and a real Docker Engine, the OCI conformance suite, and the
 # whole line with the real clients. Prints the counts at the end.
 set -euo pipefail
 source "$(dirname "$0")/services.sh"
@@ -9,6 +9,7 @@ need_go
 trap stop_services EXIT
 docker_up
 postgres_up
+s3_up
 clients_up
 oci_up
 cd "$FIRN_ROOT"

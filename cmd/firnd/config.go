@@ -33,7 +33,8 @@ var settings = []setting{
 	{"data-dir", "firn-data", "directory of database, blobs and the admin's first password"},
 	{"listen", "127.0.0.1:8085", "address that clients reach"},
 	{"database", "", "sqlite:FILE or postgres://...; default sqlite:DATA/firn.db"},
-	{"blobs", "", "dir:DIRECTORY; default dir:DATA/blobs"},
+	{"blobs", "", "dir:DIRECTORY or s3://BUCKET[/PREFIX][?endpoint=URL&region=REGION]; default dir:DATA/blobs"},
+	{"redirect-pulls", "false", "send pulls of image layers to S3 by signed URLs (307): whoever pulls must reach the bucket"},
 	{"compute", "docker", "what runs containers: docker or none"},
 	{"public-url", "", "URL under which clients reach this server, when a proxy stands before it"},
 	{"account", "FIRN", "account name"},
@@ -56,7 +57,7 @@ const (
 type config struct {
 	DataDir, Listen, Database, Blobs, Compute, PublicURL, Account string
 	TLSCert, TLSKey                                               string
-	InsecureHTTP                                                  bool
+	InsecureHTTP, RedirectPulls                                   bool
 	VulnerabilityDB                                               string
 	LogFormat, LogLevel                                           string
 	AdminPassword                                                 errs.Secret
@@ -125,7 +126,7 @@ func loadConfig(flags *pflag.FlagSet, environ func() []string) (config, error) {
 		DataDir: k.String("data-dir"), Listen: k.String("listen"), Database: k.String("database"), Blobs: k.String("blobs"),
 		Compute: k.String("compute"), PublicURL: strings.TrimRight(k.String("public-url"), "/"),
 		Account: strings.ToUpper(k.String("account")), TLSCert: k.String("tls-cert"), TLSKey: k.String("tls-key"),
-		InsecureHTTP: k.Bool("insecure-http"), VulnerabilityDB: k.String("vulnerability-db"), LogFormat: k.String("log-format"), LogLevel: k.String("log-level"),
+		InsecureHTTP: k.Bool("insecure-http"), RedirectPulls: k.Bool("redirect-pulls"), VulnerabilityDB: k.String("vulnerability-db"), LogFormat: k.String("log-format"), LogLevel: k.String("log-level"),
 		AdminPassword: errs.Secret(vars[passwordEnv]),
 	}
 	return c, c.complete()
@@ -188,7 +189,7 @@ func (c *config) complete() error {
 		c.Database = "sqlite:" + filepath.Join(dir, "firn.db")
 	}
 	if c.Blobs == "" {
-		c.Blobs = "dir:" + filepath.Join(dir, "blobs")
+		c.Blobs = dirScheme + filepath.Join(dir, "blobs")
 	}
 	host, _, err := net.SplitHostPort(c.Listen)
 	if err != nil {
@@ -203,10 +204,11 @@ func (c *config) complete() error {
 		err = fmt.Errorf("listen '%s' is reachable from other machines: set tls-cert and tls-key, or insecure-http behind a proxy that speaks TLS", c.Listen)
 	case c.Compute != "docker" && c.Compute != "none":
 		err = fmt.Errorf("compute '%s' is not available: docker or none", c.Compute)
-	case !strings.HasPrefix(c.Blobs, "dir:"):
-		err = fmt.Errorf("blobs '%s' is not available: dir:DIRECTORY", c.Blobs)
 	case c.LogFormat != "text" && c.LogFormat != "json":
 		err = fmt.Errorf("log-format '%s' is not available: text or json", c.LogFormat)
+	}
+	if err == nil {
+		err = c.checkBlobs()
 	}
 	if err != nil {
 		return &usageError{err}

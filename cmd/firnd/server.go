@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"firn.dev/firn/internal/auth"
-	"firn.dev/firn/internal/blob/dir"
 	"firn.dev/firn/internal/catalog"
 	"firn.dev/firn/internal/catalog/sqlstore"
 	"firn.dev/firn/internal/compute/docker"
@@ -48,7 +47,7 @@ type server struct {
 	worker    string      // id of this replica
 
 	store    catalog.Store
-	blobs    *dir.Store
+	blobs    blobStore
 	auth     *auth.Service
 	sessions *session.Manager
 	stages   *stage.Stage
@@ -101,11 +100,9 @@ func (s *server) openStores(ctx context.Context) error {
 	}
 	s.store = store
 	s.closers = append(s.closers, store)
-	s.blobs, err = dir.Open(strings.TrimPrefix(s.config.Blobs, "dir:"))
-	if err != nil {
+	if err := s.openBlobs(ctx); err != nil {
 		return err
 	}
-	s.closers = append(s.closers, s.blobs)
 	s.metrics = newMetrics(s.store, s.log)
 	return bootstrap(ctx, s.config, s.store, s.log)
 }
@@ -163,7 +160,7 @@ func (s *server) makeRooms(ctx context.Context) error {
 	s.stages = stage.New(s.store, s.blobs)
 	s.registry = registry.New(registry.Options{
 		Catalog: s.store, Blobs: s.blobs, Authenticator: identities{s.auth}, Authorizer: rights{}, Log: s.log, Now: time.Now,
-		Rand: rand.Reader, URL: s.config.PublicURL,
+		Rand: rand.Reader, URL: s.config.PublicURL, Redirect: s.config.RedirectPulls,
 	})
 	s.loops["registry"] = s.registry.Run
 	if err := s.makeScheduler(ctx); err != nil {
@@ -177,12 +174,18 @@ func (s *server) makeRooms(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	check := environment.New(environment.Options{
+	check := environment.Options{
 		Catalog: s.store, Images: images{s.registry}, Logs: s.jobs, Cache: cache, Wake: s.jobs.Wake, Version: version.Version,
 		Now: time.Now, Log: s.log,
-	})
+	}
+	if file := s.config.VulnerabilityDB; file != "" {
+		if check.Advisories, err = environment.OpenAdvisories(file, s.log); err != nil {
+			return errs.Wrap(err, errs.CodeOf(err), "vulnerability-db")
+		}
+		s.closers = append(s.closers, check.Advisories)
+	}
 	s.executor = executor.New(executor.Options{
-		Catalog: s.store, Images: check, Stages: s.stages, Logs: s.jobs, Hosts: s.jobs, Node: s.node.ID(),
+		Catalog: s.store, Images: environment.New(check), Stages: s.stages, Logs: s.jobs, Hosts: s.jobs, Node: s.node.ID(),
 		Account: s.config.Account, Version: version.Version, Registry: s.registryHost, Wake: s.jobs.Wake, Now: time.Now, Log: s.log,
 	})
 	s.loops["node"] = s.node.Run
@@ -316,13 +319,7 @@ func (s *server) ready(w http.ResponseWriter, r *http.Request) {
 		ask  func() error
 	}{
 		{"database", func() error { return s.store.View(ctx, func(catalog.Tx) error { return nil }) }},
-		{"blobs", func() error {
-			directory := strings.TrimPrefix(s.config.Blobs, "dir:")
-			if _, err := os.Stat(directory); err != nil {
-				return errs.Wrap(err, errs.Unavailable, "blob directory %s cannot be reached: mount it again", directory)
-			}
-			return nil
-		}},
+		{"blobs", func() error { return s.blobs.Ping(ctx) }},
 		{"compute", func() error {
 			if s.engine == nil {
 				return nil

@@ -54,6 +54,9 @@ func (g *Registry) getBlob(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
+	if g.redirect(w, r, b) {
+		return nil
+	}
 	content, err := g.openBlob(r.Context(), b)
 	if err != nil {
 		return err

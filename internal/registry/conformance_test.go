@@ -8,9 +8,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
+
+	"firn.dev/firn/internal/blob/s3test"
 )
 
-// TestConformance runs the OCI distribution conformance suite, all of it, with what its next version adds.
+// TestConformance runs the OCI distribution conformance suite, all of it, with what its next version adds, on each database and
+// each blob store that can be tested here.
 // https://github.com/opencontainers/distribution-spec/tree/main/conformance
 func TestConformance(t *testing.T) {
 	t.Parallel()
@@ -19,7 +23,25 @@ func TestConformance(t *testing.T) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("the suite does not build: %v\n%s", err, out)
 	}
-	d := serve(t)
+	for database, source := range sources(t) {
+		t.Run(database+" and dir", func(t *testing.T) {
+			t.Parallel()
+			conform(t, suite, serveOn(t, source, t.TempDir(), time.Now))
+		})
+	}
+	if !s3test.Available() {
+		return
+	}
+	for database, source := range sources(t) {
+		t.Run(database+" and s3", func(t *testing.T) {
+			t.Parallel()
+			conform(t, suite, replicas(t, 1, source)[0])
+		})
+	}
+}
+
+// conform runs the suite against a registry: nothing may fail or be skipped.
+func conform(t *testing.T, suite string, d *door) {
 	results := t.TempDir()
 	run := exec.Command(suite)
 	run.Env = append(os.Environ(),

@@ -51,6 +51,8 @@ type Options struct {
 	// TokenTTL is how long a registry token opens the registry; a push is authorised where it starts, so a token may run
 	// out in the middle. Zero means 6 hours.
 	TokenTTL time.Duration
+	// Redirect sends pulls of blobs to the store by a signed URL, when it is a blob.Presigner. Clients must reach the store.
+	Redirect bool
 	// UploadTTL is how long an upload may rest before it is removed. Zero means 24 hours.
 	UploadTTL time.Duration
 	// Grace is for how long the collector of garbage leaves alone what somebody has relied on. Zero means 24 hours.

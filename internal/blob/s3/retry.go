@@ -51,6 +51,8 @@ var (
 	transientCodes = []string{
 		"InternalError", "SlowDown", "SlowDownRead", "SlowDownWrite", "ServiceUnavailable", "RequestTimeout", "RequestTimedOut", "OperationAborted",
 		"Throttling", "ThrottlingException", "TooManyRequests", "RequestLimitExceeded", "ServerBusy", "ConditionalRequestConflict",
+		// A server that keeps objects as files was removing the empty directory. No name of ours can be a directory.
+		"ExistingObjectIsDirectory",
 		// What was sent arrived broken.
 		"BadDigest", "IncompleteBody", "XAmzContentSHA256Mismatch", "ContentSHA256Mismatch",
 	}
