@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -24,6 +25,15 @@ import (
 type metrics struct {
 	registry *prometheus.Registry
 	requests *prometheus.HistogramVec
+	images   *prometheus.HistogramVec // requests of the registry once more, by what they are about
+	uploads  prometheus.Gauge
+	received *prometheus.CounterVec
+	sent     *prometheus.CounterVec
+}
+
+// durations are those from a lookup to the push of a large layer, in seconds.
+func durations() []float64 {
+	return []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300}
 }
 
 func newMetrics(store catalog.Store, log *slog.Logger) *metrics {
@@ -31,16 +41,27 @@ func newMetrics(store catalog.Store, log *slog.Logger) *metrics {
 		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "firn_http_request_duration_seconds",
-			Help: "Requests by door, method and class of the status, with their duration.",
-			// From a lookup to the push of a large layer.
-			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300},
+			Help: "Requests by door, method and class of the status, with their duration.", Buckets: durations(),
 		}, []string{"door", "method", "status"}),
+		images: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "firn_registry_request_duration_seconds", Buckets: durations(),
+			Help: "Requests of the registry by resource (manifest, blob, upload, tags, referrers, token, other), method and class of the status, with their duration.",
+		}, []string{"resource", "method", "status"}),
+		uploads: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "firn_registry_uploads_in_flight", Help: "Requests that send content of image layers at the moment.",
+		}),
+		received: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "firn_http_received_bytes_total", Help: "Bytes of request bodies that were read, by door.",
+		}, []string{"door"}),
+		sent: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "firn_http_sent_bytes_total", Help: "Bytes of answers, by door.",
+		}, []string{"door"}),
 	}
 	build := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "firn_build_info", Help: "1, with the version of this program.",
 		ConstLabels: prometheus.Labels{"version": version.Version, "goversion": runtime.Version()},
 	}, func() float64 { return 1 })
-	m.registry.MustRegister(m.requests, build, newJobCounter(store, log),
+	m.registry.MustRegister(m.requests, m.images, m.uploads, m.received, m.sent, build, newJobCounter(store, log),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -55,11 +76,62 @@ func (m *metrics) observe(door string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		begun := time.Now()
 		seen := &observed{ResponseWriter: w}
+		body := &counted{ReadCloser: r.Body}
+		r.Body = body
+		resource := ""
+		if door == registryDoor {
+			resource = resourceLabel(r.URL.Path)
+		}
+		uploads := resource == "upload" && r.ContentLength != 0
+		if uploads {
+			m.uploads.Inc()
+		}
 		defer func() {
-			m.requests.WithLabelValues(door, methodLabel(r.Method), seen.class()).Observe(time.Since(begun).Seconds())
+			took := time.Since(begun).Seconds()
+			m.requests.WithLabelValues(door, methodLabel(r.Method), seen.class()).Observe(took)
+			m.received.WithLabelValues(door).Add(float64(body.bytes))
+			m.sent.WithLabelValues(door).Add(float64(seen.bytes))
+			if resource != "" {
+				m.images.WithLabelValues(resource, methodLabel(r.Method), seen.class()).Observe(took)
+			}
+			if uploads {
+				m.uploads.Dec()
+			}
 		}()
 		next.ServeHTTP(seen, r)
 	})
+}
+
+// registryDoor is the door of images.
+const registryDoor = "registry"
+
+// resourceLabel tells what a request to the registry is about.
+func resourceLabel(path string) string {
+	switch {
+	case path == "/token" || path == "/login":
+		return "token"
+	case strings.Contains(path, "/blobs/uploads/") || strings.HasSuffix(path, "/blobs/uploads"):
+		return "upload"
+	}
+	for resource, part := range map[string]string{"blob": "/blobs/", "manifest": "/manifests/", "referrers": "/referrers/", "tags": "/tags/"} {
+		if before, after, ok := strings.Cut(path, part); ok && before != "" && !strings.Contains(after, "/") {
+			return resource
+		}
+	}
+	return "other"
+}
+
+// counted is a body that counts what is read of it.
+type counted struct {
+	io.ReadCloser
+	bytes int64
+}
+
+// Read implements io.Reader.
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.ReadCloser.Read(p)
+	c.bytes += int64(n)
+	return n, err
 }
 
 // methodLabel keeps clients from making labels.
@@ -75,6 +147,14 @@ func methodLabel(method string) string {
 type observed struct {
 	http.ResponseWriter
 	status int
+	bytes  int64
+}
+
+// Write implements io.Writer.
+func (o *observed) Write(p []byte) (int, error) {
+	n, err := o.ResponseWriter.Write(p)
+	o.bytes += int64(n)
+	return n, err
 }
 
 // WriteHeader implements http.ResponseWriter.
@@ -86,11 +166,14 @@ func (o *observed) WriteHeader(status int) {
 }
 
 // ReadFrom implements io.ReaderFrom.
-func (o *observed) ReadFrom(r io.Reader) (int64, error) {
+func (o *observed) ReadFrom(r io.Reader) (n int64, err error) {
 	if below, ok := o.ResponseWriter.(io.ReaderFrom); ok {
-		return below.ReadFrom(r)
+		n, err = below.ReadFrom(r)
+	} else {
+		n, err = io.Copy(struct{ io.Writer }{o.ResponseWriter}, r)
 	}
-	return io.Copy(struct{ io.Writer }{o.ResponseWriter}, r)
+	o.bytes += n
+	return n, err
 }
 
 // Unwrap gives the writer below to http.ResponseController.

@@ -29,6 +29,14 @@ func newTestMetrics(t *testing.T) (*metrics, catalog.Store) {
 	return newMetrics(store, slog.New(slog.DiscardHandler)), store
 }
 
+// text is what /metrics answers.
+func (m *metrics) text(t *testing.T) string {
+	t.Helper()
+	got := httptest.NewRecorder()
+	m.page().ServeHTTP(got, httptest.NewRequestWithContext(t.Context(), "GET", "/metrics", nil))
+	return got.Body.String()
+}
+
 // counting is a listener whose connections count what reaches them as a file, which the kernel then copies to the socket.
 type counting struct {
 	net.Listener
@@ -89,6 +97,9 @@ func TestFilesReachTheSocket(t *testing.T) {
 	if n := serve(func(h http.Handler) http.Handler { return m.observe("registry", h) }); n < size-1024 {
 		t.Errorf("%d of %d bytes went from the file to the socket", n, size)
 	}
+	if want := `firn_http_sent_bytes_total{door="registry"} 8.388608e+06`; !strings.Contains(m.text(t), want+"\n") {
+		t.Errorf("no %s in\n%s", want, m.text(t))
+	}
 	// A wrapper that hides the way shows that the test sees it.
 	hidden := func(h http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.ServeHTTP(struct{ http.ResponseWriter }{w}, r) })
@@ -135,6 +146,46 @@ func TestObservedRequests(t *testing.T) {
 	} {
 		if !strings.Contains(got.Body.String(), "firn_http_request_duration_seconds_count"+want+"\n") {
 			t.Errorf("no %s in\n%s", want, got.Body)
+		}
+	}
+}
+
+// TestObservedImages: requests of the registry by what they are about, the uploads that run, and bytes.
+func TestObservedImages(t *testing.T) {
+	t.Parallel()
+	m, _ := newTestMetrics(t)
+	during := ""
+	h := m.observe("registry", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == "PATCH" {
+			during = m.text(t)
+		}
+		if _, err := io.Copy(w, r.Body); err != nil {
+			t.Error(err)
+		}
+	}))
+	for _, tt := range []struct{ method, path string }{
+		{"GET", "/v2/d/s/r/i/manifests/v1"}, {"GET", "/v2/d/s/r/i/blobs/sha256:a"}, {"PATCH", "/v2/d/s/r/i/blobs/uploads/1"}, {"POST", "/v2/d/s/r/i/blobs/uploads"},
+		{"GET", "/v2/d/s/r/i/tags/list"}, {"GET", "/v2/d/s/r/i/referrers/sha256:a"}, {"GET", "/token"}, {"GET", "/v2/"}, {"GET", "/v2/d/s/blobs/x/y/z"},
+	} {
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), tt.method, tt.path, strings.NewReader("12345")))
+	}
+	text := m.text(t)
+	for _, want := range []string{
+		`method="GET",resource="manifest"`, `method="GET",resource="blob"`, `method="PATCH",resource="upload"`, `method="POST",resource="upload"`,
+		`method="GET",resource="tags"`, `method="GET",resource="referrers"`, `method="GET",resource="token"`,
+	} {
+		want = "firn_registry_request_duration_seconds_count{" + want + `,status="2xx"}`
+		if !strings.Contains(text, want+" 1\n") {
+			t.Errorf("no %s in\n%s", want, text)
+		}
+	}
+	for what, text := range map[string]string{
+		"firn_registry_uploads_in_flight 1": during, "firn_registry_uploads_in_flight 0": text,
+		`firn_http_received_bytes_total{door="registry"} 45`: text, `firn_http_sent_bytes_total{door="registry"} 45`: text,
+		`firn_registry_request_duration_seconds_count{method="GET",resource="other",status="2xx"} 2`: text,
+	} {
+		if !strings.Contains(text, what+"\n") {
+			t.Errorf("no %s in\n%s", what, text)
 		}
 	}
 }
