@@ -107,7 +107,7 @@ func operatorAt(s string) string {
 // Key is equal for clauses that packaging holds equal: trailing zeros do not count, except after "~=" since RulesClassic.
 func (s Specifier) Key(r Rules) string {
 	v := s.version
-	if s.Op == "===" {
+	if s.Op == "===" || v.IsLegacy() { // "<1.0+local" is no PEP 440, but what follows the "<" is
 		v = ParseLegacy(s.Operand)
 	}
 	if s.wildcard || v.IsLegacy() || s.Op == "===" && r >= RulesWritten {

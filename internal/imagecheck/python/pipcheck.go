@@ -195,7 +195,7 @@ func (e *Environment) read(p *pipDist, r pipRules, env pep508.Environment) fate 
 
 // versionText gives the version as it stands where this pip looks for it, "" when it is not there.
 func (r pipRules) versionText(d *dist) string {
-	if !r.importlib {
+	if !r.importlib || d.kind == "egg" && !d.onPath { // those eggs importlib leaves to pkg_resources
 		return resourcesVersion(d)
 	}
 	_, text := d.nameVersion()
