@@ -101,8 +101,8 @@ type ahead struct {
 	blocks chan block
 	free   chan []byte
 	stop   chan struct{}
-	cur    []byte
-	whole  []byte
+	whole  []byte // the block that was given last
+	cur    []byte // what Read has left of it
 	err    error
 }
 
@@ -150,11 +150,8 @@ func (a *ahead) run(fill func(buffer []byte) (int, error)) {
 	}
 }
 
-// next makes another block the current one. An error comes after all bytes before it.
-func (a *ahead) next() error {
-	if a.err != nil {
-		return a.err
-	}
+// next gives another block, which is good until the next call. The last one comes with an error.
+func (a *ahead) next() ([]byte, error) {
 	if a.whole != nil {
 		a.free <- a.whole
 	}
@@ -162,16 +159,17 @@ func (a *ahead) next() error {
 	if !ok {
 		b.err = io.ErrUnexpectedEOF
 	}
-	a.cur, a.whole, a.err = b.data, b.data[:cap(b.data)], b.err
-	return nil
+	a.whole = b.data[:cap(b.data)]
+	return b.data, b.err
 }
 
 // Read implements io.Reader.
 func (a *ahead) Read(p []byte) (int, error) {
 	for len(a.cur) == 0 {
-		if err := a.next(); err != nil {
-			return 0, err
+		if a.err != nil {
+			return 0, a.err
 		}
+		a.cur, a.err = a.next()
 	}
 	n := copy(p, a.cur)
 	a.cur = a.cur[n:]
@@ -196,14 +194,18 @@ func fill(r io.Reader, buffer []byte) (n int, err error) {
 }
 
 // tarStream is the unpacked stream of one layer. Reading and hashing the stored bytes, inflating them, and hashing and reading what
-// comes out are three goroutines; plain bytes are hashed once and need two.
+// comes out are three goroutines. Plain bytes are hashed once and need two, or one when they are in a file, which is faster read than
+// handed over.
 type tarStream struct {
-	*ahead
+	diffID string
+	next   func() ([]byte, error)
+	close  func()
+	cur    []byte
+	err    error
 	hash   hash.Hash
 	offset int64
 
 	// What follows belongs to the goroutine that inflates until the stream has ended.
-	diffID      string
 	packing     packing
 	stored      *bufio.Reader
 	storedHash  hash.Hash
@@ -218,12 +220,27 @@ type tarStream struct {
 // newTarStream starts to inflate stored. Close must be called.
 func newTarStream(ctx context.Context, diffID string, stored io.Reader, limits Limits) *tarStream {
 	t := &tarStream{
-		diffID: diffID, hash: sha256.New(), maxUnpacked: limits.MaxUnpacked, closeIt: func() {},
+		diffID: diffID, hash: sha256.New(), maxUnpacked: limits.MaxUnpacked, closeIt: func() {}, close: func() {},
 		stored: bufio.NewReaderSize(&source{ctx: ctx, r: stored, seen: limits.Seen}, blockSize),
 	}
-	t.ahead = readAhead(t.inflate, t.end)
+	if t.packing, t.err = peekPacking(t.stored); t.err != nil {
+		return t
+	}
+	if _, file := stored.(io.ReaderAt); file && t.packing == plain {
+		buffer := make([]byte, blockSize)
+		t.next = func() ([]byte, error) {
+			n, err := t.inflate(buffer)
+			return buffer[:n], err
+		}
+		return t
+	}
+	inflated := readAhead(t.inflate, t.end)
+	t.next, t.close = inflated.next, inflated.Close
 	return t
 }
+
+// Close ends the goroutines.
+func (t *tarStream) Close() { t.close() }
 
 // inflate fills a buffer with unpacked bytes.
 func (t *tarStream) inflate(buffer []byte) (int, error) {
@@ -246,11 +263,8 @@ func (t *tarStream) inflate(buffer []byte) (int, error) {
 	return n, err
 }
 
-// open finds out how the layer is compressed.
+// open begins to inflate.
 func (t *tarStream) open() (err error) {
-	if t.packing, err = peekPacking(t.stored); err != nil {
-		return err
-	}
 	if t.packing == plain {
 		t.taken.r = t.stored
 		t.unpacked = &t.taken
@@ -291,9 +305,10 @@ func (t *tarStream) limit() error {
 // advance makes sure that there are current bytes, and that they are hashed.
 func (t *tarStream) advance() error {
 	for len(t.cur) == 0 {
-		if err := t.next(); err != nil {
-			return err
+		if t.err != nil {
+			return t.err
 		}
+		t.cur, t.err = t.next()
 		t.hash.Write(t.cur)
 	}
 	return nil
@@ -345,11 +360,12 @@ func (t *tarStream) blob() Blob {
 
 func digestOf(h hash.Hash) string { return "sha256:" + hex.EncodeToString(h.Sum(nil)) }
 
-// Unpack writes what stored bytes unpack to, at most DefaultMaxUnpacked of it; plain bytes are copied.
+// Unpack writes what stored bytes unpack to, within the bounds of a layer; plain bytes are copied. name is for errors.
 //
 // Errors: Exhausted for a limit, else what the decoder, r or w gave.
-func Unpack(w io.Writer, r io.Reader) error {
-	b := bufio.NewReaderSize(r, blockSize)
+func Unpack(ctx context.Context, w io.Writer, r io.Reader, name string) error {
+	stored := &counted{r: &source{ctx: ctx, r: r}}
+	b := bufio.NewReaderSize(stored, blockSize)
 	p, err := peekPacking(b)
 	if err != nil {
 		return err
@@ -359,9 +375,18 @@ func Unpack(w io.Writer, r io.Reader) error {
 		return err
 	}
 	defer closeIt()
-	n, err := io.Copy(w, io.LimitReader(unpacked, DefaultMaxUnpacked+1))
-	if err == nil && n > DefaultMaxUnpacked {
-		err = errs.New(errs.Exhausted, "the archive unpacks to more than %d bytes", int64(DefaultMaxUnpacked))
+	for total := int64(0); ; {
+		n, err := io.CopyN(w, unpacked, blockSize)
+		total += n
+		switch {
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return err
+		case total > DefaultMaxUnpacked:
+			return errs.New(errs.Exhausted, "archive %s unpacks to more than %d bytes", name, int64(DefaultMaxUnpacked))
+		case total > ratioFloor && total > ratioMax*stored.n:
+			return errs.New(errs.Exhausted, "archive %s unpacks to more than %d times its %d stored bytes", name, ratioMax, stored.n)
+		}
 	}
-	return err
 }

@@ -54,8 +54,13 @@ func (e *Environment) propose(problems []finding) *Fix {
 		return nil
 	}
 	fix := &Fix{Changes: []Change{}, Unsatisfiable: []Unsatisfied{}}
+	all := e.demands(broken)
 	for _, name := range slices.Sorted(maps.Keys(broken)) {
-		set, requirers := e.demands(name)
+		set, requirers := all[name].set, all[name].requirers
+		if len(set) > maxClauses {
+			delete(broken, name)
+			continue
+		}
 		if !satisfiable(set) {
 			fix.Unsatisfiable = append(fix.Unsatisfiable, Unsatisfied{Dependency: name, Requirers: requirers})
 			delete(broken, name)
@@ -75,19 +80,30 @@ func (e *Environment) propose(problems []finding) *Fix {
 	return fix
 }
 
-// demands joins what every installed package asks of a dependency.
-func (e *Environment) demands(name string) (pep440.Set, []Requirer) {
-	var set pep440.Set
-	var requirers []Requirer
+// maxClauses bounds what one dependency may be asked for; beyond it nothing is proposed.
+const maxClauses = 1000
+
+// demand is what the installed packages together ask of one dependency.
+type demand struct {
+	set       pep440.Set
+	requirers []Requirer
+}
+
+// demands joins what every installed package asks of the broken dependencies.
+func (e *Environment) demands(broken map[string]bool) map[string]*demand {
+	all := make(map[string]*demand, len(broken))
+	for name := range broken {
+		all[name] = &demand{}
+	}
 	for _, p := range e.Packages {
 		for _, one := range e.edges[p.Name] {
-			if pep508.Canonical(one.req.Name) == name {
-				set = append(set, one.req.Specifier...)
-				requirers = append(requirers, Requirer{Package: p.Name, Version: p.Version, Requirement: one.req.String()})
+			if d := all[pep508.Canonical(one.req.Name)]; d != nil {
+				d.set = append(d.set, one.req.Specifier...)
+				d.requirers = append(d.requirers, Requirer{Package: p.Name, Version: p.Version, Requirement: one.req.String()})
 			}
 		}
 	}
-	return set, requirers
+	return all
 }
 
 // satisfiable tries the versions next to every bound: if any version fits all clauses, one of these does.
@@ -98,7 +114,7 @@ func satisfiable(set pep440.Set) bool {
 		candidates = append(candidates, bound, bound+".0.1", bound+".1", bound+".post1", bound+".99999999", below(bound))
 	}
 	for _, text := range candidates {
-		if v, err := pep440.Parse(text); err == nil && set.Contains(v.Normal(), pep440.RulesRanges) {
+		if v, err := pep440.Parse(text); err == nil && set.Contains(v.Normal(), pep440.RulesParsed) {
 			return true
 		}
 	}

@@ -239,7 +239,7 @@ func TestEverySourceGivesOneReport(t *testing.T) {
 	plain.Config, plain.DiffIDs, plain.Stored = img.Config, img.DiffIDs, nil
 	for i, stored := range img.Stored {
 		var b bytes.Buffer
-		if err := layer.Unpack(&b, bytes.NewReader(stored)); err != nil || fx.Digest(b.Bytes()) != img.DiffIDs[i] {
+		if err := layer.Unpack(t.Context(), &b, bytes.NewReader(stored), "x"); err != nil || fx.Digest(b.Bytes()) != img.DiffIDs[i] {
 			t.Fatalf("layer %d: %v", i, err)
 		}
 		plain.Stored = append(plain.Stored, b.Bytes())

@@ -5,6 +5,7 @@ package source
 import (
 	"archive/tar"
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"io/fs"
@@ -87,7 +88,7 @@ type place struct {
 }
 
 // openTarball indexes an archive. One that is compressed as a whole is unpacked into a temporary file that has no name.
-func openTarball(name string, s Settings) (files, error) {
+func openTarball(ctx context.Context, name string, s Settings) (files, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, fileError(err, name)
@@ -98,7 +99,7 @@ func openTarball(name string, s Settings) (files, error) {
 		return nil, fileError(err, name)
 	}
 	if magic = magic[:n]; bytes.HasPrefix(magic, []byte{0x1f, 0x8b}) || bytes.Equal(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}) {
-		plain, err := inflated(f, name, s)
+		plain, err := inflated(ctx, f, name, s)
 		_ = f.Close()
 		if err != nil {
 			return nil, err
@@ -113,18 +114,24 @@ func openTarball(name string, s Settings) (files, error) {
 	return t, nil
 }
 
-func inflated(f *os.File, name string, s Settings) (*os.File, error) {
+func inflated(ctx context.Context, f *os.File, name string, s Settings) (*os.File, error) {
 	temp, err := os.CreateTemp(s.TempDir, "firn-archive-*")
 	if err != nil {
 		return nil, errs.Wrap(err, errs.Unavailable, "temporary file for archive %s", name)
 	}
 	_ = os.Remove(temp.Name())
-	err = layer.Unpack(temp, f)
+	err = layer.Unpack(ctx, temp, f, name)
 	if err == nil {
 		_, err = temp.Seek(0, io.SeekStart)
 	}
 	if err != nil {
 		_ = temp.Close()
+		switch {
+		case ctx.Err() != nil:
+			return nil, errs.Wrap(ctx.Err(), errs.Canceled, "archive %s", name)
+		case errs.Is(err, errs.Exhausted):
+			return nil, err
+		}
 		return nil, errs.New(errs.Corrupt, "archive %s does not decode: %v", name, err)
 	}
 	return temp, nil

@@ -50,7 +50,10 @@ type storedLayer struct {
 }
 
 // Compressed implements v1.Layer: the bytes as stored.
-func (l storedLayer) Compressed() (io.ReadCloser, error) { return l.files.open(l.name) }
+func (l storedLayer) Compressed() (io.ReadCloser, error) {
+	r, err := l.files.open(l.name)
+	return r, missingIsCorrupt(err)
+}
 
 // Uncompressed implements v1.Layer.
 func (l storedLayer) Uncompressed() (io.ReadCloser, error) { return nil, l.unsupported() }
@@ -87,9 +90,9 @@ func splitFile(text string) (file, selector string) {
 	return text, ""
 }
 
-func openDockerArchive(_ context.Context, text string, s Settings) (*Target, error) {
+func openDockerArchive(ctx context.Context, text string, s Settings) (*Target, error) {
 	file, selector := splitFile(text)
-	f, err := openTarball(file, s)
+	f, err := openTarball(ctx, file, s)
 	if err != nil {
 		return nil, err
 	}
@@ -155,9 +158,9 @@ func openLayoutDir(_ context.Context, text string, s Settings) (*Target, error) 
 	return openLayout(f, dir, tag, s)
 }
 
-func openLayoutArchive(_ context.Context, text string, s Settings) (*Target, error) {
+func openLayoutArchive(ctx context.Context, text string, s Settings) (*Target, error) {
 	file, tag := splitFile(text)
-	f, err := openTarball(file, s)
+	f, err := openTarball(ctx, file, s)
 	if err != nil {
 		return nil, err
 	}
