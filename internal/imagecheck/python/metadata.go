@@ -32,14 +32,18 @@ func parseHeader(body []byte, strictBOM bool) fields {
 	text := strings.ReplaceAll(strings.ToValidUTF8(string(body), "\ufffd"), "\r\n", "\n")
 	text = strings.ReplaceAll(text, "\r", "\n")
 	var list fields
+	// A value and its continuation lines are one piece of text, so nothing is joined: a header may be megabytes of them.
+	next, from := 0, 0
 	for line := range strings.Lines(text) {
+		at := next
+		next += len(line)
 		line = strings.TrimSuffix(line, "\n")
 		if line == "" {
 			break
 		}
 		if line[0] == ' ' || line[0] == '\t' {
 			if len(list) > 0 {
-				list[len(list)-1].value += "\n" + line
+				list[len(list)-1].value = text[from : at+len(line)]
 			}
 			continue
 		}
@@ -48,7 +52,9 @@ func parseHeader(body []byte, strictBOM bool) fields {
 			// Python's parser takes a line without a colon as the start of the body.
 			break
 		}
-		list = append(list, field{key: strings.ToLower(strings.TrimRight(key, " \t")), value: strings.TrimLeft(value, " \t")})
+		value = strings.TrimLeft(value, " \t")
+		from = at + len(line) - len(value)
+		list = append(list, field{key: strings.ToLower(strings.TrimRight(key, " \t")), value: value})
 	}
 	return list
 }
