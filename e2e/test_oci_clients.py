@@ -14,7 +14,7 @@ import tarfile
 import pytest
 import requests
 
-from engine import as_root
+from engine import as_root, wait_until
 
 TOOLS = pathlib.Path(os.environ.get("FIRN_TEST_OCI", "/nonexistent"))
 REPOSITORY = "ml/churn/images"
@@ -310,3 +310,33 @@ address = "{socket}.ttrpc"
         subprocess.run(as_root("kill", str(daemon.pid)), check=False)
         daemon.wait(timeout=30)
         subprocess.run(as_root("rm", "-rf", registry.work / "croot", registry.work / "cstate"), check=True)
+
+
+def test_buildx(registry):
+    """docker buildx on a BuildKit of its own: what is built goes to the registry, and the cache of each step with it."""
+    socket, config = registry.work / "b.sock", registry.work / "buildkitd.toml"
+    config.write_text(f'root = "{registry.work}/broot"\n[registry."{registry.host}"]\n  http = true\n[worker.oci]\n  networkMode = "host"\n')
+    registry.log_in()
+    daemon = subprocess.Popen(as_root(TOOLS / "buildkitd", "--config", config, "--addr", f"unix://{socket}", "--oci-worker-snapshotter", "native",
+                                      "--containerd-worker=false"), stdout=subprocess.DEVNULL, stderr=open(registry.work / "b.log", "w"))
+    try:
+        wait_until(socket.exists, what=f"BuildKit, see {registry.work}/b.log")
+
+        def buildx(*args):
+            return run(*as_root(TOOLS / "buildx", *args), env={**registry.env, "BUILDX_BUILDER": "own"}, cwd=registry.work)
+
+        buildx("create", "--name", "own", "--driver", "remote", f"unix://{socket}")
+        name = registry.name("buildx")
+        run("skopeo", "copy", "--dest-tls-verify=false", f"oci:{registry.image}:v1", f"docker://{name}:base", env=registry.env)
+        (registry.work / "Dockerfile").write_text(f"FROM {name}:base AS early\nCOPY layout/index.json /a\nFROM {name}:base\nCOPY --from=early /a /b\n")
+        build = ("build", "--push", "-t", f"{name}:v1", "--cache-to", f"type=registry,ref={name}:cache,mode=max",
+                 "--cache-from", f"type=registry,ref={name}:cache", "--progress", "plain", ".")
+        buildx(*build)
+        first = registry.head("buildx", "v1")
+        assert first and registry.head("buildx", "cache")
+        buildx("prune", "--all", "--force")
+        assert "CACHED" in buildx(*build)
+    finally:
+        subprocess.run(as_root("kill", str(daemon.pid)), check=False)
+        daemon.wait(timeout=30)
+        subprocess.run(as_root("rm", "-rf", registry.work / "broot"), check=True)

@@ -142,13 +142,16 @@ clients_up() {
 # oci_up installs the clients of container registries and exports FIRN_TEST_OCI, the directory of those that are built here.
 oci_up() {
 	need_packages skopeo=skopeo buildah=buildah podman=podman containerd=containerd
-	local sum
-	sum=$(cat "$FIRN_ROOT"/tools/oci/go.mod "$FIRN_ROOT"/tools/oci/go.sum | sha256sum | cut -c1-16)
+	local from=("$FIRN_ROOT/tools/oci" "$FIRN_ROOT/tools/buildkit") sum dir
+	sum=$(cat "${from[@]/%//go.mod}" "${from[@]/%//go.sum}" | sha256sum | cut -c1-16)
 	export FIRN_TEST_OCI=$FIRN_CACHE/oci-$sum
 	[ -e "$FIRN_TEST_OCI/complete" ] && return
 	say "building the clients of container registries"
 	mkdir -p "$FIRN_TEST_OCI"
-	(cd "$FIRN_ROOT/tools/oci" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o "$FIRN_TEST_OCI/" tool && touch "$FIRN_TEST_OCI/complete")
+	for dir in "${from[@]}"; do
+		(cd "$dir" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o "$FIRN_TEST_OCI/" tool)
+	done
+	touch "$FIRN_TEST_OCI/complete"
 }
 
 # stop_services stops what was started here, last first.

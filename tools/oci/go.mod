@@ -1,6 +1,6 @@
 module firn.dev/firn/tools/oci
 
-go 1.26.8
+go 1.26.7
 
 tool (
 	github.com/google/go-containerregistry/cmd/crane
@@ -290,7 +290,7 @@ require (
 	k8s.io/klog/v2 v2.130.1 // indirect
 	k8s.io/kube-openapi v0.0.0-20250710124328-f3f2b991d03b // indirect
 	k8s.io/utils v0.0.0-20250820121507-0af2bda4dd1d // indirect
-	oras.land/oras v1.3.6 // indirect
+	oras.land/oras v1.3.5 // indirect
 	oras.land/oras-go/v2 v2.7.0 // indirect
 	sigs.k8s.io/json v0.0.0-20241014173422-cfa47c3a1cc8 // indirect
 	sigs.k8s.io/randfill v1.0.0 // indirect
