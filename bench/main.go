@@ -25,7 +25,7 @@ type measurement struct {
 	Unit   string         `json:"unit"`
 	Peer   string         `json:"peer"`
 	Theirs float64        `json:"theirs"`
-	Ratio  float64        `json:"ratio"` // ours / theirs
+	Ratio  float64        `json:"ratio"` // ours / theirs, or the median of several
 	Detail map[string]any `json:"detail,omitempty"`
 }
 

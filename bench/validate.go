@@ -3,6 +3,7 @@
 package main
 
 import (
+	"archive/tar"
 	"bufio"
 	"cmp"
 	"context"
@@ -18,8 +19,6 @@ import (
 	"slices"
 	"syscall"
 	"time"
-
-	"archive/tar"
 
 	"github.com/klauspost/compress/gzip"
 	"golang.org/x/sync/errgroup"
@@ -103,7 +102,7 @@ func validate(ctx context.Context) ([]measurement, error) {
 	return all, nil
 }
 
-// paired measures two things in turns and gives the comparison of their medians.
+// paired measures two things in turns. The ratio is the median of those of each turn: what else the machine does falls on both.
 func paired(name, peer string, aim float64, ours, theirs func() (float64, error)) (measurement, error) {
 	var a, b, ratios []float64
 	for round := range validateRounds + 1 {
@@ -119,7 +118,9 @@ func paired(name, peer string, aim float64, ours, theirs func() (float64, error)
 			a, b, ratios = append(a, x), append(b, y), append(ratios, x/y)
 		}
 	}
-	return compared(name, "s", median(a), peer, median(b), map[string]any{"ours_s": a, "theirs_s": b, "median_of_ratios": median(ratios), "aim_ratio": aim}), nil
+	m := compared(name, "s", median(a), peer, median(b), map[string]any{"ours_s": a, "theirs_s": b, "aim_ratio": aim})
+	m.Ratio = median(ratios)
+	return m, nil
 }
 
 // limits compares cold runs with nothing but reading, inflating and hashing the same layers with the same number of workers.
