@@ -24,14 +24,12 @@ import (
 // identities lets the registry ask auth who somebody is.
 type identities struct{ auth *auth.Service }
 
-func (i identities) Password(ctx context.Context, user string, password errs.Secret) (registry.Identity, error) {
-	id, err := i.auth.Password(ctx, user, password)
-	if errs.Is(err, errs.Unauthenticated) {
-		// docker has one field for a secret: a token may stand in it.
-		if by, tokenErr := i.auth.Token(ctx, password); tokenErr == nil && by.User == session.Canonical(user) {
-			return registryIdentity(by), nil
-		}
+func (i identities) Password(ctx context.Context, address, user string, password errs.Secret) (registry.Identity, error) {
+	// docker has one field for a secret: a token may stand in it. It is looked for first, as it is no guess at a password.
+	if by, err := i.auth.Token(ctx, password); err == nil && by.User == session.Canonical(user) {
+		return registryIdentity(by), nil
 	}
+	id, err := i.auth.Password(ctx, address, user, password)
 	return registryIdentity(id), err
 }
 
@@ -41,11 +39,11 @@ func (i identities) Token(ctx context.Context, token errs.Secret) (registry.Iden
 }
 
 func (i identities) IssueRegistryToken(ctx context.Context, id registry.Identity, ttl time.Duration) (errs.Secret, time.Time, error) {
-	return i.auth.IssueRegistryToken(ctx, auth.Identity{User: id.User, Role: id.Role, JobID: id.JobID}, ttl)
+	return i.auth.IssueRegistryToken(ctx, auth.Identity{User: id.User, Role: id.Role, Session: id.Session, JobID: id.JobID, Proof: id.Proof}, ttl)
 }
 
 func registryIdentity(id auth.Identity) registry.Identity {
-	return registry.Identity{User: id.User, Role: id.Role, JobID: id.JobID}
+	return registry.Identity{User: id.User, Role: id.Role, Session: id.Session, JobID: id.JobID, Proof: id.Proof}
 }
 
 // serverPulls is the identity of the server itself when its engine pulls an image. What may run was decided when the work was

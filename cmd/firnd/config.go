@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/knadh/koanf/providers/confmap"
 	"github.com/knadh/koanf/providers/env/v2"
@@ -42,6 +43,8 @@ var settings = []setting{
 	{"tls-key", "", "key file of the certificate"},
 	{"insecure-http", "false", "serve plain HTTP on an address beyond this machine"},
 	{"vulnerability-db", "", "file of firn db import; new runtime environments are looked up in it. A new file is read without a restart"},
+	{"gc-interval", "1h", "how often garbage is collected: images and layers that nothing names; 0 for never"},
+	{"gc-grace", "24h", "how long nothing must have named it: longer than any push takes"},
 	{"log-format", "text", "text or json"},
 	{"log-level", "info", "debug, info, warn or error"},
 }
@@ -59,6 +62,7 @@ type config struct {
 	TLSCert, TLSKey                                               string
 	InsecureHTTP, RedirectPulls                                   bool
 	VulnerabilityDB                                               string
+	GCInterval, GCGrace                                           time.Duration
 	LogFormat, LogLevel                                           string
 	AdminPassword                                                 errs.Secret
 }
@@ -129,7 +133,25 @@ func loadConfig(flags *pflag.FlagSet, environ func() []string) (config, error) {
 		InsecureHTTP: k.Bool("insecure-http"), RedirectPulls: k.Bool("redirect-pulls"), VulnerabilityDB: k.String("vulnerability-db"), LogFormat: k.String("log-format"), LogLevel: k.String("log-level"),
 		AdminPassword: errs.Secret(vars[passwordEnv]),
 	}
+	if err := c.readTimes(k.String); err != nil {
+		return config{}, &usageError{err}
+	}
 	return c, c.complete()
+}
+
+// readTimes reads the settings that are times.
+func (c *config) readTimes(setting func(key string) string) error {
+	for _, s := range []struct {
+		key   string
+		into  *time.Duration
+		least time.Duration
+	}{{"gc-interval", &c.GCInterval, 0}, {"gc-grace", &c.GCGrace, time.Second}} {
+		var err error
+		if *s.into, err = time.ParseDuration(setting(s.key)); err != nil || *s.into < s.least {
+			return fmt.Errorf("%s '%s' is no time of at least %s: write 90m or 24h", s.key, setting(s.key), s.least)
+		}
+	}
+	return nil
 }
 
 func loadFile(k *koanf.Koanf, path string) error {

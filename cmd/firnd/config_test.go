@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/pflag"
@@ -90,6 +91,7 @@ func TestDerivedSettings(t *testing.T) {
 	want := config{
 		DataDir: dir, Listen: "127.0.0.1:8085", Database: "sqlite:" + dir + "/firn.db", Blobs: "dir:" + dir + "/blobs", Compute: "docker",
 		PublicURL: "https://firn.test", Account: "FIRN", LogFormat: "text", LogLevel: "info", AdminPassword: errs.Secret("hidden"),
+		GCInterval: time.Hour, GCGrace: 24 * time.Hour,
 	}
 	if diff := cmp.Diff(want, c); diff != "" {
 		t.Error(diff)
@@ -121,6 +123,9 @@ func TestWrongSettings(t *testing.T) {
 		{"key without certificate", []string{"--tls-key", "c.pem"}, nil, "", []string{"tls-cert and tls-key belong together"}},
 		{"compute", []string{"--compute", "podman"}, nil, "", []string{"compute 'podman' is not available: docker or none"}},
 		{"blobs", []string{"--blobs", "ftp://x"}, nil, "", []string{"blobs 'ftp://x' is not available: dir:DIRECTORY"}},
+		{"bucket", []string{"--blobs", "s3://Bad_Bucket"}, nil, "", []string{"'Bad_Bucket' is no name of a bucket"}},
+		{"endpoint", []string{"--blobs", "s3://bucket?endpoint=host"}, nil, "", []string{"the endpoint 'host' of a bucket must look like https://HOST[:PORT]"}},
+		{"redirect without a bucket", []string{"--redirect-pulls"}, nil, "", []string{"redirect-pulls needs blobs in S3"}},
 		{"log format", []string{"--log-format", "xml"}, nil, "", []string{"log-format 'xml' is not available: text or json"}},
 	}
 	for _, tt := range tests {

@@ -5,6 +5,8 @@
 //
 //	firnd serve          run the server
 //	firnd migrate        bring the database to this version's schema
+//	firnd gc             remove what no image needs any more
+//	firnd check          compare every stored byte with the database
 //	firnd base build     build Firn's own base image and publish it
 //
 // Exit codes: 0 ok, 1 it failed, 2 usage.
@@ -40,7 +42,7 @@ func run(ctx context.Context, args []string) int {
 		Args: usageArgs(cobra.NoArgs), RunE: showHelp, Version: version.Version, SilenceUsage: true, SilenceErrors: true,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(newServeCommand(), newMigrateCommand(), newBaseCommand())
+	root.AddCommand(newServeCommand(), newMigrateCommand(), newGCCommand(), newCheckCommand(), newBaseCommand())
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err == nil {

@@ -59,7 +59,7 @@ func TestFirstPasswordOfReplicas(t *testing.T) {
 		t.Fatal(err)
 	}
 	service := auth.New(store, "FIRN", time.Now, nil)
-	if _, err := service.Password(t.Context(), adminUser, errs.Secret(strings.TrimSpace(string(password)))); err != nil {
+	if _, err := service.Password(t.Context(), "", adminUser, errs.Secret(strings.TrimSpace(string(password)))); err != nil {
 		t.Errorf("the password that was kept: %v", err)
 	}
 	if n := strings.Count(log.String(), "file="+kept[0]); n != 1 || strings.Count(log.String(), "file=") != 1 {

@@ -160,9 +160,10 @@ func (s *server) makeRooms(ctx context.Context) error {
 	s.stages = stage.New(s.store, s.blobs)
 	s.registry = registry.New(registry.Options{
 		Catalog: s.store, Blobs: s.blobs, Authenticator: identities{s.auth}, Authorizer: rights{}, Log: s.log, Now: time.Now,
-		Rand: rand.Reader, URL: s.config.PublicURL, Redirect: s.config.RedirectPulls,
+		Rand: rand.Reader, URL: s.config.PublicURL, Redirect: s.config.RedirectPulls, Grace: s.config.GCGrace,
 	})
 	s.loops["registry"] = s.registry.Run
+	s.collectGarbage()
 	if err := s.makeScheduler(ctx); err != nil {
 		return err
 	}

@@ -23,6 +23,7 @@ type Identity struct {
 	Role    string     // the role that a token is bound to; "" when every role of the user may be taken
 	Session int64      // of a session token, else 0
 	JobID   catalog.ID // of a job token, else ""
+	Proof   string     // what the login rests on: registry tokens that are issued to it end when that does
 }
 
 // Service verifies and issues. It is safe for concurrent use.
@@ -32,13 +33,15 @@ type Service struct {
 	now     func() time.Time
 	account string
 
+	guesses *throttle
+
 	keyLock sync.Mutex
 	key     []byte // of Sign, once read
 }
 
 // New makes the service for an account. rand is a source of cryptographic randomness.
 func New(store catalog.Store, account string, now func() time.Time, rand io.Reader) *Service {
-	return &Service{catalog: store, rand: rand, now: now, account: strings.ToUpper(account)}
+	return &Service{catalog: store, rand: rand, now: now, account: strings.ToUpper(account), guesses: newThrottle(now)}
 }
 
 // errWrongPassword is one text for every reason, so that nobody learns which users exist.
@@ -47,10 +50,31 @@ func errWrongPassword() error {
 	return errs.New(errs.Unauthenticated, "Incorrect username or password was specified.").Numbered(390100, "28000")
 }
 
-// Password verifies a user's password.
+// Password verifies a user's password, or a programmatic access token of the user in its place. The address is where the client is,
+// without a port: wrong passwords slow down the next attempts from there.
 //
-// Errors: Unauthenticated with number 390100, the same for a wrong password, an unknown and a disabled user.
-func (s *Service) Password(ctx context.Context, user string, password errs.Secret) (Identity, error) {
+// Errors: Unauthenticated with number 390100, the same for a wrong password, an unknown and a disabled user; Exhausted with number
+// 390102 after too many wrong passwords, whatever this one is.
+func (s *Service) Password(ctx context.Context, address, user string, password errs.Secret) (id Identity, err error) {
+	if id, err := s.Program(ctx, user, password); err == nil || !errs.Is(err, errs.Unauthenticated) {
+		return id, err
+	}
+	wrong := error(nil)
+	err = s.guesses.slowly(ctx, address, strings.ToUpper(user), func() (bool, error) {
+		id, wrong = s.password(ctx, user, password)
+		if errs.Is(wrong, errs.Unauthenticated) {
+			return false, nil
+		}
+		return wrong == nil, wrong
+	})
+	if err == nil {
+		err = wrong
+	}
+	return id, err
+}
+
+// password verifies a password, however often.
+func (s *Service) password(ctx context.Context, user string, password errs.Secret) (Identity, error) {
 	var found *catalog.Object
 	err := s.catalog.View(ctx, func(tx catalog.Tx) (err error) {
 		found, err = findUser(tx, user)
@@ -70,7 +94,7 @@ func (s *Service) Password(ctx context.Context, user string, password errs.Secre
 	if !ok || found == nil || found.Spec.(*catalog.UserSpec).Disabled {
 		return Identity{}, errWrongPassword()
 	}
-	return Identity{User: found.Name.Object}, nil
+	return Identity{User: found.Name.Object, Proof: proofOfPassword(hash)}, nil
 }
 
 // findUser finds a user by login name: the user's own name in most accounts, else the LOGIN_NAME property.

@@ -121,9 +121,9 @@ func TestPassword(t *testing.T) {
 		{"zero byte", "DAN", "right\x00", ""},
 	}
 	for _, tt := range tests {
-		id, err := h.Password(t.Context(), tt.user, tt.password)
+		id, err := h.Password(t.Context(), "", tt.user, tt.password)
 		if tt.want != "" {
-			if err != nil || id != (auth.Identity{User: tt.want}) {
+			if err != nil || id.User != tt.want || id.Role != "" || id.Session != 0 {
 				t.Errorf("%s: %+v, %v", tt.name, id, err)
 			}
 			continue
@@ -245,7 +245,7 @@ func TestKeyPair(t *testing.T) {
 		}
 		id, err := h.KeyPair(t.Context(), errs.Secret(text))
 		if tt.want != "" {
-			if err != nil || id != (auth.Identity{User: tt.want}) {
+			if err != nil || id.User != tt.want || id.Role != "" || id.Session != 0 {
 				t.Errorf("%s: %+v, %v", tt.name, id, err)
 			}
 			continue
@@ -293,7 +293,7 @@ func TestCatalogFailureIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, ask := range map[string]func() error{
-		"password":  func() error { _, err := h.Password(t.Context(), "DAN", "x"); return err },
+		"password":  func() error { _, err := h.Password(t.Context(), "", "DAN", "x"); return err },
 		"key pair":  func() error { _, err := h.KeyPair(t.Context(), errs.Secret(text)); return err },
 		"token":     func() error { _, err := h.Token(t.Context(), "s.x"); return err },
 		"job":       func() error { _, err := h.Job(t.Context(), "j.x"); return err },

@@ -54,8 +54,8 @@ func (s *Service) Lookup(tx catalog.Tx, text errs.Secret, uses ...catalog.TokenU
 	if err != nil {
 		return t, err
 	}
-	if !s.now().Before(t.Expires) {
-		return t, errs.New(errs.Unauthenticated, "the token expired at %s: log in again", t.Expires.Format(time.RFC3339))
+	if err := s.live(t); err != nil {
+		return t, err
 	}
 	for _, use := range uses {
 		if t.Use == use {
@@ -86,6 +86,18 @@ func (s *Service) Token(ctx context.Context, text errs.Secret) (Identity, error)
 			return err
 		}
 		id = Identity{User: t.User, Role: t.Role, Session: t.Session, JobID: t.JobID}
+		switch {
+		case t.JobID != "" || t.User == "":
+		case t.Use == catalog.TokenProgram:
+			id.Proof = byToken + t.Hash
+		case t.Use == catalog.TokenRegistry:
+			id.Proof = t.Name
+		}
+		if t.JobID == "" {
+			if err := s.stands(tx, t); err != nil {
+				return err
+			}
+		}
 		if t.Use != catalog.TokenSession && t.Use != catalog.TokenRegistry || t.Session == 0 {
 			return nil
 		}
@@ -106,7 +118,7 @@ func (s *Service) Token(ctx context.Context, text errs.Secret) (Identity, error)
 // IssueRegistryToken hands out a token that opens the registry for the time, and tells when it ends.
 func (s *Service) IssueRegistryToken(ctx context.Context, id Identity, ttl time.Duration) (errs.Secret, time.Time, error) {
 	text, t, err := s.issue(ctx, catalog.Token{
-		Use: catalog.TokenRegistry, User: id.User, Role: id.Role, Session: id.Session, JobID: id.JobID,
+		Use: catalog.TokenRegistry, User: id.User, Role: id.Role, Session: id.Session, JobID: id.JobID, Name: id.Proof,
 	}, ttl)
 	return text, t.Expires, err
 }

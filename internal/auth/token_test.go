@@ -52,6 +52,7 @@ func TestNewToken(t *testing.T) {
 func TestUses(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
+	h.user("DAN", catalog.UserSpec{})
 	doors := map[string]func(errs.Secret) error{
 		"registry": func(s errs.Secret) error { _, err := h.Token(t.Context(), s); return err },
 		"job":      func(s errs.Secret) error { _, err := h.Job(t.Context(), s); return err },
@@ -102,6 +103,7 @@ func TestUses(t *testing.T) {
 func TestTokenExpires(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
+	h.user("DAN", catalog.UserSpec{})
 	text, until, err := h.IssueRegistryToken(t.Context(), auth.Identity{User: "DAN", Role: "R"}, time.Hour)
 	if err != nil || until != h.now.Add(time.Hour) {
 		t.Fatal(until, err)
@@ -125,6 +127,7 @@ func TestTokenExpires(t *testing.T) {
 func TestSessionTokenFollowsItsSession(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
+	h.user("DAN", catalog.UserSpec{})
 	session := &catalog.Session{User: "DAN", Role: "FIRST"}
 	h.update(func(tx catalog.Tx) error { return tx.PutSession(session) })
 	own := h.put(catalog.Token{Use: catalog.TokenSession, User: "DAN", Session: session.ID}, time.Hour)

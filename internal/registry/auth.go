@@ -22,6 +22,7 @@ type Identity struct {
 	Role    string     // the one role to act as with those granted to it, "" for the user's default role and all roles granted to the user
 	Session int64      // whose token was shown: its end ends what is issued for it; else 0
 	JobID   catalog.ID // the job that pulls, else ""
+	Proof   string     // the Authenticator's own: what tokens that are issued to the identity rest on
 }
 
 // String names the identity in messages.

@@ -69,7 +69,15 @@ func (m *Manager) find(tx catalog.Tx, token errs.Secret, use catalog.TokenUse, e
 	if errs.Is(err, errs.NotFound) || err == nil && !s.Closed.IsZero() {
 		return nil, gone()
 	}
-	return s, err
+	if err != nil || s.JobID != "" {
+		return s, err
+	}
+	if _, err := m.auth.Enabled(tx, s.User); errs.Is(err, errs.Unauthenticated) {
+		return nil, gone()
+	} else if err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 func gone() error {

@@ -3,8 +3,9 @@
 package sfwire
 
 import (
-	"context"
+	"cmp"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 
@@ -33,7 +34,7 @@ func (d *Door) login(r *http.Request) (answer, error) {
 	if err := read(r, maxLogin, &req); err != nil {
 		return answer{}, err
 	}
-	id, err := d.identify(r.Context(), req)
+	id, err := d.identify(r, req)
 	if err != nil {
 		return answer{}, err
 	}
@@ -62,7 +63,7 @@ func (d *Door) login(r *http.Request) (answer, error) {
 }
 
 // identify verifies the proof that the login brings.
-func (d *Door) identify(ctx context.Context, req loginRequest) (auth.Identity, error) {
+func (d *Door) identify(r *http.Request, req loginRequest) (auth.Identity, error) {
 	data := req.Data
 	kind := strings.ToUpper(data.Authenticator)
 	if d.JobsOnly && kind != "OAUTH" {
@@ -71,14 +72,25 @@ func (d *Door) identify(ctx context.Context, req loginRequest) (auth.Identity, e
 	}
 	switch kind {
 	case "", "SNOWFLAKE":
-		return d.Auth.Password(ctx, data.LoginName, data.Password)
+		return d.Auth.Password(r.Context(), addressOf(r), data.LoginName, data.Password)
+	case "PROGRAMMATIC_ACCESS_TOKEN":
+		return d.Auth.Program(r.Context(), data.LoginName, cmp.Or(data.Token, data.Password))
 	case "SNOWFLAKE_JWT":
-		return d.Auth.KeyPair(ctx, data.Token)
+		return d.Auth.KeyPair(r.Context(), data.Token)
 	case "OAUTH":
-		return d.Auth.Job(ctx, data.Token)
+		return d.Auth.Job(r.Context(), data.Token)
 	}
 	return auth.Identity{}, errs.New(errs.Unauthenticated,
 		"Authenticator '%s' is not available here: use a password, or SNOWFLAKE_JWT with a key pair.", data.Authenticator).Numbered(390100, "28000")
+}
+
+// addressOf gives where a request comes from, without the port.
+func addressOf(r *http.Request) string {
+	address, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return address
 }
 
 // textParameters gives the session parameters of a login as text, names in upper case.
