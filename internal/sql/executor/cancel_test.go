@@ -12,7 +12,6 @@ import (
 	"github.com/google/uuid"
 
 	"firn.dev/firn/internal/catalog"
-	"firn.dev/firn/internal/errs"
 )
 
 func waitFor(t *testing.T, what string, done func() bool) {
