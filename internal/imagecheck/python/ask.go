@@ -34,8 +34,7 @@ func (e *Environment) Summary(name string) string {
 
 // Requirers lists the installed packages that ask for a package, by name, with what they ask.
 func (e *Environment) Requirers(name string) []Requirer {
-	_, list := e.demands(name)
-	return slices.CompactFunc(list, func(a, b Requirer) bool { return a == b })
+	return slices.CompactFunc(e.demands(map[string]bool{name: true})[name].requirers, func(a, b Requirer) bool { return a == b })
 }
 
 // Requires lists what an installed package asks for, in the order of its metadata: the extras that nobody asked for left out.
