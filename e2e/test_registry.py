@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from conftest import Server
 from engine import docker, small_image
 from line import Failed
 
@@ -120,3 +121,49 @@ def test_without_a_login_docker_pulls_what_is_public_only(door, repository, imag
         assert code != 0 and "authentication required" in out, out
     finally:
         door.sql("ADMIN", "REVOKE USAGE ON DATABASE ml FROM ROLE PUBLIC; REVOKE USAGE ON SCHEMA ml.churn FROM ROLE PUBLIC")
+
+
+def test_snow_lists_tags_over_tls(door, tmp_path):
+    """`list-tags` speaks https only, and pages by ten."""
+    certificate, key = tmp_path / "tls.crt", tmp_path / "tls.key"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=firn",
+                    "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate], check=True, stderr=subprocess.DEVNULL)
+    server = Server(tmp_path / "tls", "--compute", "none", "--tls-cert", str(certificate), "--tls-key", str(key))
+    server.start()
+    try:
+        host, port = server.host.split(":")
+        home = tmp_path / "snow"
+        home.mkdir()
+        (home / "connections.toml").write_text(f"""[tls]
+account = "firn"
+host = "{host}"
+port = {port}
+protocol = "https"
+user = "ADMIN"
+password = "{server.password()}"
+disable_ocsp_checks = true
+""")
+        (home / "connections.toml").chmod(0o600)
+        env = {**door.env, "SNOWFLAKE_HOME": str(home), "REQUESTS_CA_BUNDLE": str(certificate), "SSL_CERT_FILE": str(certificate),
+               "DOCKER_CONFIG": str(tmp_path / "docker")}
+
+        def run(*args, **options):
+            done = subprocess.run([str(a) for a in args], env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)
+            assert done.returncode == 0, done.stdout
+            return done.stdout
+
+        run(door.snow, "sql", "-c", "tls", "-q", "create database d; create image repository d.public.r")
+        run("docker", "login", server.host, "-u", "ADMIN", "--password-stdin", input=server.password())
+        wanted = [f"t{i:02}" for i in range(21)]
+        for tag in wanted:
+            docker("tag", small_image() if tag == wanted[0] else f"{server.host}/d/public/r/small:{wanted[0]}", f"{server.host}/d/public/r/small:{tag}")
+        try:
+            run("docker", "push", "-a", "-q", f"{server.host}/d/public/r/small")
+        finally:
+            docker("rmi", *[f"{server.host}/d/public/r/small:{tag}" for tag in wanted])
+        out = run(door.snow, "spcs", "image-repository", "list-tags", "r", "-i", "/d/public/r/small", "--database", "D", "--schema", "PUBLIC",
+                  "-c", "tls", "--format", "json")
+        assert [r["tag"] for r in json.loads(out[out.index("["):])] == [f"/d/public/r/small:{tag}" for tag in wanted]
+        assert f"{server.host}/d/public/r" in run(door.snow, "spcs", "image-repository", "url", "r", "--database", "D", "--schema", "PUBLIC", "-c", "tls")
+    finally:
+        assert server.stop() == 0, server.log()[-3000:]
