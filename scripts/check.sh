@@ -24,7 +24,7 @@ tools=$FIRN_CACHE/tools-$tools_sum
 if [ ! -x "$tools/golangci-lint" ]; then
 	(cd tools/dev && go build -o "$tools/" tool)
 fi
-"$tools/golangci-lint" run ./...
+"$tools/golangci-lint" run --allow-parallel-runners ./...
 
 step "import floors and package comments"
 go test -count=1 ./internal/house
