@@ -166,23 +166,27 @@ type seeker struct {
 	ctx    context.Context
 	store  blob.Store
 	blob   *catalog.Blob
-	offset int64
-	open   io.ReadCloser // at offset; nil after a seek
+	offset int64         // where the next read is
+	at     int64         // where open is: a seek that comes back, as net/http asks for the size, costs no request
+	open   io.ReadCloser // nil after Close
 }
 
 func (s *seeker) Read(p []byte) (int, error) {
 	if s.offset >= s.blob.Size {
 		return 0, io.EOF
 	}
+	if s.at != s.offset {
+		s.Close()
+	}
 	if s.open == nil {
 		content, err := openKey(s.ctx, s.store, s.blob, s.offset)
 		if err != nil {
 			return 0, err
 		}
-		s.open = content
+		s.open, s.at = content, s.offset
 	}
 	n, err := s.open.Read(p)
-	s.offset += int64(n)
+	s.offset, s.at = s.offset+int64(n), s.at+int64(n)
 	return n, err
 }
 
@@ -196,11 +200,8 @@ func (s *seeker) Seek(offset int64, whence int) (int64, error) {
 	if offset < 0 {
 		return s.offset, errors.New("seek before the start of a blob")
 	}
-	if offset == s.offset {
-		return offset, nil
-	}
 	s.offset = offset
-	return offset, s.Close()
+	return offset, nil
 }
 
 func (s *seeker) Close() error {

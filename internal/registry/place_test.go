@@ -18,9 +18,11 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"firn.dev/firn/internal/blob/blobtest"
 	"firn.dev/firn/internal/blob/dir"
 	"firn.dev/firn/internal/blob/s3"
 	"firn.dev/firn/internal/blob/s3test"
@@ -297,4 +299,31 @@ func unreachable(t *testing.T, o s3.Options) blobStore {
 	s := s3test.Open(t, o)
 	front.Close()
 	return s
+}
+
+// counted counts how often blobs are opened.
+type counted struct {
+	registry.Store
+	opened atomic.Int64
+}
+
+func (c *counted) Open(ctx context.Context, key string, offset, length int64) (io.ReadCloser, error) {
+	c.opened.Add(1)
+	return c.Store.Open(ctx, key, offset, length)
+}
+
+// TestPullIsOneRequest: a store of streams is asked once for a whole blob.
+func TestPullIsOneRequest(t *testing.T) {
+	t.Parallel()
+	d := serve(t)
+	store := &counted{Store: blobtest.NewMemory()}
+	d.Blobs = store
+	c := d.as(t, "writer")
+	content := randomBytes(1, 300<<10)
+	digest := c.pushBlob(image, content)
+	store.opened.Store(0)
+	d.wantPull(t, "/v2/"+image+"/blobs/"+digest, "", content)
+	if n := store.opened.Load(); n != 1 {
+		t.Errorf("the store is asked %d times", n)
+	}
 }
