@@ -7,8 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"io"
-	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -124,7 +123,7 @@ const (
 // guarded is a registry with the image that lets in basicUser with a password, or bearerUser with a token that the password buys.
 func guarded(t *testing.T, blobs map[string][]byte, index []byte, bearer bool) string {
 	t.Helper()
-	inner := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	inner := registry.New(registry.Logger(slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo)))
 	put := func(method, target, media string, body []byte) {
 		request := httptest.NewRequestWithContext(t.Context(), method, target, bytes.NewReader(body))
 		request.Header.Set("Content-Type", media)
