@@ -176,7 +176,7 @@ func (s *seeker) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	if s.at != s.offset {
-		s.Close()
+		_ = s.Close()
 	}
 	if s.open == nil {
 		content, err := openKey(s.ctx, s.store, s.blob, s.offset)
