@@ -92,9 +92,16 @@ func (v *validateImages) build(ctx context.Context) error {
 	if err := os.MkdirAll(filepath.Join(v.layout(), "blobs/sha256"), 0o755); err != nil {
 		return err
 	}
+	if quiet(ctx, "docker", "image", "inspect", validateBase) != nil {
+		s, _, _, err := withBase(ctx) // which builds it
+		if err != nil {
+			return err
+		}
+		s.stop()
+	}
 	config, err := v.saveBase(ctx)
 	if err != nil {
-		return fmt.Errorf("base image %s (make it with: bin/firnd base build cpu): %w", validateBase, err)
+		return fmt.Errorf("base image %s: %w", validateBase, err)
 	}
 	for i := range v.User {
 		if v.User[i], err = v.writeUserLayer(uint64(i)); err != nil {
