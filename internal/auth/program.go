@@ -30,7 +30,7 @@ func (s *Service) Program(ctx context.Context, user string, text errs.Secret) (I
 		if err != nil {
 			return err
 		}
-		owner, err := s.Enabled(tx, t.User)
+		owner, err := s.enabled(tx, t.User)
 		if err != nil {
 			return err
 		}
@@ -46,10 +46,10 @@ func (s *Service) Program(ctx context.Context, user string, text errs.Secret) (I
 	return id, err
 }
 
-// Enabled finds a user who may log in.
+// enabled finds a user who may log in.
 //
 // Errors: Unauthenticated.
-func (s *Service) Enabled(tx catalog.Tx, user string) (*catalog.Object, error) {
+func (s *Service) enabled(tx catalog.Tx, user string) (*catalog.Object, error) {
 	o, err := tx.Object(catalog.KindUser, catalog.Name{Object: user})
 	if errs.Is(err, errs.NotFound) || err == nil && o.Spec.(*catalog.UserSpec).Disabled {
 		return nil, errs.New(errs.Unauthenticated, "user %s is disabled or does not exist any more", user)
@@ -61,7 +61,7 @@ func (s *Service) Enabled(tx catalog.Tx, user string) (*catalog.Object, error) {
 //
 // Errors: Unauthenticated.
 func (s *Service) stands(tx catalog.Tx, t catalog.Token) error {
-	owner, err := s.Enabled(tx, t.User)
+	owner, err := s.enabled(tx, t.User)
 	if err != nil {
 		return err
 	}

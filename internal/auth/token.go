@@ -25,15 +25,23 @@ const (
 
 // NewToken makes a token text, 256 random bits, and the row that keeps its hash; the caller stores the row.
 func (s *Service) NewToken(t catalog.Token, ttl time.Duration) (errs.Secret, catalog.Token, error) {
+	text, err := Mint(&t, s.rand)
+	t.Created = s.now()
+	t.Expires = t.Created.Add(ttl)
+	return text, t, err
+}
+
+// Mint makes a token text for a use and sets Hash, the form in which it is kept.
+//
+// Errors: Internal without randomness.
+func Mint(t *catalog.Token, random io.Reader) (errs.Secret, error) {
 	raw := make([]byte, 32)
-	if _, err := io.ReadFull(s.rand, raw); err != nil {
-		return "", t, errs.Wrap(err, errs.Internal, "no randomness")
+	if _, err := io.ReadFull(random, raw); err != nil {
+		return "", errs.Wrap(err, errs.Internal, "no randomness")
 	}
 	text := string(t.Use[:1]) + "." + base64.RawURLEncoding.EncodeToString(raw)
 	t.Hash = hashOf(text)
-	t.Created = s.now()
-	t.Expires = t.Created.Add(ttl)
-	return errs.Secret(text), t, nil
+	return errs.Secret(text), nil
 }
 
 // hashOf gives the form in which a token is kept. The text has 256 random bits, so a plain hash cannot be reversed by guessing.

@@ -13,6 +13,7 @@ type Session struct {
 	User           string
 	Role           string // primary role
 	SecondaryRoles string // "ALL" or "NONE"
+	Bound          string // the one role that the session may ever have, as the login was with a token for it; "" for any of the user
 	Database       string // canonical, "" when none is set
 	Schema         string
 	Warehouse      string

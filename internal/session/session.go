@@ -117,6 +117,9 @@ func (m *Manager) chooseRole(tx catalog.Tx, s *catalog.Session, l Login, spec *c
 		return err
 	}
 	granted := graph.OfUser(s.User)
+	if s.Bound = bound; bound != "" && !granted[bound] {
+		return errs.New(errs.Unauthenticated, "Role '%s' of the token is not granted to the user any more.", bound).Numbered(390189, "08004")
+	}
 	for _, role := range []string{asked, bound, spec.DefaultRole} {
 		if role == "" {
 			continue

@@ -129,7 +129,7 @@ func TestOpen(t *testing.T) {
 		{"role of others by default user", session.Login{Identity: eve, Role: "ANALYST"}, place{}, 390189},
 		{"token bound to a role", session.Login{Identity: auth.Identity{User: "DAN", Role: "CHIEF"}}, place{"CHIEF", "ML", "CHURN", "WH"}, 0},
 		{"token bound to a role, another asked for", session.Login{Identity: auth.Identity{User: "DAN", Role: "CHIEF"}, Role: "ANALYST"}, place{}, 390189},
-		{"token bound to a role that was taken away", session.Login{Identity: auth.Identity{User: "EVE", Role: "CHIEF"}}, place{"PUBLIC", "", "", ""}, 0},
+		{"token bound to a role that was taken away", session.Login{Identity: auth.Identity{User: "EVE", Role: "CHIEF"}}, place{}, 390189},
 		{"place asked for", session.Login{Identity: dan, Database: "ml", Schema: "public", Warehouse: "wh"}, place{"ANALYST", "ML", "PUBLIC", "WH"}, 0},
 		{"database only", session.Login{Identity: dan, Database: "ML"}, place{"ANALYST", "ML", "PUBLIC", "WH"}, 0},
 		{"quoted database without schemas", session.Login{Identity: dan, Database: `"lower"`}, place{"ANALYST", "lower", "", "WH"}, 0},

@@ -22,7 +22,7 @@ func sessionChecks() []Check {
 func checkSessions(t T, s catalog.Store) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 678000, time.UTC)
 	full := &catalog.Session{
-		User: "U", Role: "R", SecondaryRoles: "ALL", Database: "D", Schema: "S", Warehouse: "W", Parameters: map[string]string{"TIMEZONE": "UTC"},
+		User: "U", Role: "R", SecondaryRoles: "ALL", Bound: "R", Database: "D", Schema: "S", Warehouse: "W", Parameters: map[string]string{"TIMEZONE": "UTC"},
 		Variables: map[string]string{"X": `{"type":"TEXT","value":"ü"}`}, Client: "PythonConnector 4.7.1", LastStatement: "q", JobID: "j",
 		LastUsed: at, Expires: at.Add(time.Hour),
 	}

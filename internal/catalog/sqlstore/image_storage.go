@@ -3,8 +3,6 @@
 package sqlstore
 
 import (
-	"fmt"
-
 	"firn.dev/firn/internal/catalog"
 	"firn.dev/firn/internal/errs"
 )
@@ -40,21 +38,23 @@ func (t *tx) ImageSize(repository catalog.ID, image, digest string) (catalog.Ima
 	read := func(scan scan) (size catalog.ImageSize, err error) {
 		return size, scan(&size.Bytes, &size.Shared, &size.SharedBytes)
 	}
-	const shared = `(EXISTS (SELECT 1 FROM image_blob AS other WHERE other.digest = content.digest AND other.repository = $1 AND other.image <> $2)
-		OR EXISTS (SELECT 1 FROM manifest_ref AS other WHERE other.repository = $1 AND other.image = $2 AND other.digest = content.digest
-			AND other.kind = 'blob' AND other.manifest NOT IN (SELECT digest FROM tree)))`
-	size, _, err := one(t, read, fmt.Sprintf(`WITH RECURSIVE tree (digest) AS (
+	size, _, err := one(t, read, `WITH RECURSIVE tree (digest) AS (
 			SELECT digest FROM manifest WHERE repository = $1 AND image = $2 AND digest = $3
 			UNION SELECT r.digest FROM manifest_ref AS r JOIN tree ON r.manifest = tree.digest WHERE r.repository = $1 AND r.image = $2 AND r.kind = 'child'
 		), content (digest, size) AS (
 			SELECT DISTINCT blob.digest, blob.size FROM tree JOIN manifest_ref AS r ON r.repository = $1 AND r.image = $2 AND r.manifest = tree.digest
 				AND r.kind = 'blob' JOIN blob ON blob.digest = r.digest
+		), marked (size, shared) AS (
+			SELECT size, CASE
+				WHEN EXISTS (SELECT 1 FROM image_blob AS o WHERE o.digest = content.digest AND o.repository = $1 AND o.image <> $2) THEN 1
+				WHEN EXISTS (SELECT 1 FROM manifest_ref AS o WHERE o.repository = $1 AND o.image = $2 AND o.digest = content.digest
+					AND o.kind = 'blob' AND o.manifest NOT IN (SELECT digest FROM tree)) THEN 1
+				ELSE 0 END FROM content
 		)
 		SELECT CAST(COALESCE((SELECT SUM(LENGTH(body)) FROM manifest WHERE repository = $1 AND image = $2 AND digest IN (SELECT digest FROM tree)), -1)
-				+ COALESCE(SUM(content.size), 0) AS BIGINT),
-			CAST(COALESCE(SUM(CASE WHEN %[1]s THEN 1 ELSE 0 END), 0) AS BIGINT),
-			CAST(COALESCE(SUM(CASE WHEN %[1]s THEN content.size ELSE 0 END), 0) AS BIGINT)
-		FROM content`, shared), repository, image, digest)
+				+ COALESCE(SUM(size), 0) AS BIGINT),
+			CAST(COALESCE(SUM(shared), 0) AS BIGINT), CAST(COALESCE(SUM(shared * size), 0) AS BIGINT)
+		FROM marked`, repository, image, digest)
 	if err == nil && size.Bytes < 0 {
 		return catalog.ImageSize{}, errs.New(errs.NotFound, "image %s has no manifest %s", image, digest)
 	}

@@ -12,7 +12,7 @@ import (
 
 const (
 	sessionColumns columns = "id, user_name, role, secondary_roles, database_name, schema_name, warehouse, parameters, variables, client, " +
-		"last_statement, job, created, last_used, expires, closed"
+		"last_statement, job, created, last_used, expires, closed, bound"
 	tokenColumns columns = "hash, use, user_name, role, session, job, name, created, expires, comment, created_by, disabled, rotated_to"
 )
 
@@ -20,7 +20,7 @@ func readSession(row scan) (*catalog.Session, error) {
 	s := &catalog.Session{}
 	return s, row(&s.ID, &s.User, &s.Role, &s.SecondaryRoles, &s.Database, &s.Schema, &s.Warehouse, documentColumn{&s.Parameters},
 		documentColumn{&s.Variables}, &s.Client, &s.LastStatement, &s.JobID, stamp{&s.Created}, stamp{&s.LastUsed}, stamp{&s.Expires},
-		stamp{&s.Closed})
+		stamp{&s.Closed}, &s.Bound)
 }
 
 func readToken(row scan) (k catalog.Token, err error) {
@@ -45,7 +45,7 @@ func (t *tx) PutSession(s *catalog.Session) error {
 		created = t.now
 	}
 	values := []any{s.ID, s.User, s.Role, s.SecondaryRoles, s.Database, s.Schema, s.Warehouse, parameters, variables, s.Client,
-		s.LastStatement, string(s.JobID), micros(created), micros(s.LastUsed), micros(s.Expires), micros(s.Closed)}
+		s.LastStatement, string(s.JobID), micros(created), micros(s.LastUsed), micros(s.Expires), micros(s.Closed), s.Bound}
 	insert := "INSERT INTO session (" + string(sessionColumns) + ") VALUES (" + sessionColumns.places() + ") ON CONFLICT "
 	if s.ID != 0 {
 		if _, err := t.exec(insert+"(id) DO UPDATE SET "+sessionColumns.updates(1), values...); err != nil {

@@ -25,6 +25,9 @@ func (w *work) alter(ctx context.Context, s *ast.Alter) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.Token.Text != "" {
+		return w.alterToken(ctx, s)
+	}
 	changes, err := k.decode(ctx, w, s.Set, true)
 	if err != nil {
 		return nil, err
@@ -104,8 +107,19 @@ func disabledUser(tx catalog.Tx, o *catalog.Object) error {
 	if !o.Spec.(*catalog.UserSpec).Disabled {
 		return nil
 	}
-	_, err := tx.DeleteTokens(0, "", o.Name.Object)
-	return err
+	programs, err := collect(tx.ProgramTokens(o.Name.Object)) // they open nothing until the user is enabled again
+	if err != nil {
+		return err
+	}
+	if _, err := tx.DeleteTokens(0, "", o.Name.Object); err != nil {
+		return err
+	}
+	for _, t := range programs {
+		if err := tx.PutToken(t); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // actionOf finds what ALTER does by bare words or by RENAME TO.
@@ -156,6 +170,9 @@ func (w *work) alterAccount(ctx context.Context, s *ast.Alter) (*Result, error) 
 
 // alterColumns gives the columns of ALTER without running it.
 func (w *work) alterColumns(_ context.Context, s *ast.Alter) ([]rowset.Column, error) {
+	if s.Token.Text != "" {
+		return tokenColumns(s), nil
+	}
 	if k, ok := w.kinds[s.Kind]; ok && k.actions[s.Action].columns != nil {
 		return k.actions[s.Action].columns, nil
 	}

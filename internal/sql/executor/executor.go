@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"firn.dev/firn/internal/catalog"
+	"firn.dev/firn/internal/errs"
 	"firn.dev/firn/internal/sql/query"
 	"firn.dev/firn/internal/sql/rowset"
 )
@@ -166,6 +167,7 @@ type Result struct {
 	Transfer *Transfer
 	Session  *catalog.Session // as it is after the statement; doors report names and parameters from it
 	Children []Child          // of a request with several statements
+	secret   errs.Secret      // the cell that is shown once: it is not stored; "" for none
 }
 
 // Child is one statement of a request with several.

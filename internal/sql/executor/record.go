@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -167,7 +168,7 @@ func (e *Executor) finish(ctx context.Context, rec *record, result *Result, fail
 	end.Ended = e.options.Now().UTC()
 	if failure == nil {
 		end.Status, end.TypeID, end.Rows = catalog.StatementSuccess, result.TypeID, int64(len(result.Rowset.Rows))
-		end.Result, failure = e.codec.encode(result)
+		end.Result, failure = e.codec.encode(result.kept())
 	}
 	if failure != nil {
 		failure = e.failed(&end, failure)
@@ -192,6 +193,26 @@ func (e *Executor) finish(ctx context.Context, rec *record, result *Result, fail
 		return nil, failure
 	}
 	return result, nil
+}
+
+// kept is the result as it is stored: without what is shown once.
+func (r *Result) kept() *Result {
+	if r.secret == "" {
+		return r
+	}
+	stored, rows := *r, *r.Rowset
+	rows.Rows = nil
+	for _, row := range r.Rowset.Rows {
+		row = slices.Clone(row)
+		for i, cell := range row {
+			if cell != nil && *cell == r.secret.Reveal() {
+				row[i] = textCell(r.secret.String())
+			}
+		}
+		rows.Rows = append(rows.Rows, row)
+	}
+	stored.Rowset = &rows
+	return &stored
 }
 
 // failed fills the row of a statement that failed, and gives the error with the number that clients know.

@@ -299,6 +299,10 @@ func (w *work) ownAffairs() {
 	if s.Name.Resolved.Object != w.who.User || s.RenameTo != nil {
 		return
 	}
+	if s.Token.Text != "" {
+		w.requires = nil
+		return
+	}
 	for _, p := range s.Set {
 		switch p.Name {
 		case "PASSWORD", "DEFAULT_ROLE", "DEFAULT_WAREHOUSE", "DEFAULT_NAMESPACE", "DEFAULT_SECONDARY_ROLES":

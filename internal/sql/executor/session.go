@@ -39,6 +39,10 @@ func (w *work) use(ctx context.Context, s *ast.Use) (*Result, error) {
 
 // useRole takes a role that is granted to the user. In a container's session there is one role only.
 func (w *work) useRole(tx catalog.Tx, g *rbac.Guard, name catalog.Name) error {
+	if bound := w.session.Bound; bound != "" && name.Object != bound {
+		return errs.New(errs.Denied, "SQL access control error:\nRequested role '%s' is not the role '%s' that the token of this session is for.", name.Object, bound).
+			Numbered(3013, "42501")
+	}
 	held := name.Object == w.who.Role
 	if w.who.User != "" {
 		held = g.Graph().OfUser(w.who.User)[name.Object]
@@ -96,6 +100,9 @@ func (w *work) useSecondaryRoles(ctx context.Context, s *ast.UseSecondaryRoles) 
 				return unusable()
 			}
 			mode = "ALL"
+		}
+		if w.session.Bound != "" && mode != "NONE" {
+			return errs.New(errs.Denied, "SQL access control error:\nThis session has the role '%s' only, as its token is for it.", w.session.Bound).Numbered(3013, "42501")
 		}
 		return w.change(tx, func(s *catalog.Session) { s.SecondaryRoles = mode })
 	})

@@ -40,6 +40,7 @@ func (e *Executor) showTable() map[string]show {
 		"GRANTS":                         showGrants(),
 		"PARAMETERS":                     showParameters(),
 		"VARIABLES":                      showVariables(),
+		shownTokens:                      showTokens(),
 		"REGIONS":                        showRegions(),
 		"COMPUTE POOL INSTANCE FAMILIES": showFamilies(),
 	}
@@ -158,7 +159,7 @@ func (w *work) show(ctx context.Context, s *ast.Show) (*Result, error) {
 // Errors: NotFound for a place that does not exist or that the role may not know of; 90105 and 90106.
 func (w *work) scopeOf(l *listing, sh show, s *ast.Show) (showScope, error) {
 	scope := showScope{statement: s}
-	if s.What == "GRANTS" || s.What == "PARAMETERS" {
+	if s.What == "GRANTS" || s.What == "PARAMETERS" || s.What == shownTokens {
 		return scope, nil
 	}
 	if sh.scope != "" {

@@ -69,8 +69,6 @@ func emptyShows() map[string]string {
 			"config budget task_relations last_suspended_reason",
 		"TRANSACTIONS": "id# user session# name started_on state scope",
 		"UNIQUE KEYS":  "created_on database_name schema_name table_name column_name key_sequence# constraint_name rely comment",
-		"USER PROGRAMMATIC ACCESS TOKENS": "name user_name role_restriction expires_at status comment created_on created_by " +
-			"mins_to_bypass_network_policy_requirement rotated_to",
 		"VIEWS": "created_on name reserved database_name schema_name owner comment text is_secure is_materialized " +
 			"owner_role_type change_tracking",
 	}

@@ -23,3 +23,6 @@ ALTER TABLE token ADD COLUMN comment    TEXT COLLATE "C" NOT NULL DEFAULT '';
 ALTER TABLE token ADD COLUMN created_by TEXT COLLATE "C" NOT NULL DEFAULT '';
 ALTER TABLE token ADD COLUMN disabled   BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE token ADD COLUMN rotated_to TEXT COLLATE "C" NOT NULL DEFAULT '';
+
+-- The one role of sessions that were opened with such a token.
+ALTER TABLE session ADD COLUMN bound TEXT COLLATE "C" NOT NULL DEFAULT '';

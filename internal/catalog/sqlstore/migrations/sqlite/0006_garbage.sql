@@ -23,3 +23,6 @@ ALTER TABLE token ADD COLUMN comment    TEXT NOT NULL DEFAULT '';
 ALTER TABLE token ADD COLUMN created_by TEXT NOT NULL DEFAULT '';
 ALTER TABLE token ADD COLUMN disabled   INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE token ADD COLUMN rotated_to TEXT NOT NULL DEFAULT '';
+
+-- The one role of sessions that were opened with such a token.
+ALTER TABLE session ADD COLUMN bound TEXT NOT NULL DEFAULT '';
