@@ -213,3 +213,25 @@ def test_pip_lists_what_firn_says(name, seen):
     _, pip, report = seen[name]
     lists = [{p["name"]: p["version"] for p in e["packages"]} for e in report["environments"]]
     assert {canonical(p["name"]): p["version"] for p in pip} in lists
+
+
+def test_our_registry_gives_the_report_of_the_daemon(pushed):
+    """With the credentials that docker login left behind, and with none."""
+    remote = f"registry:{pushed.host}/ml/churn/images/churn:v1"
+    reports = []
+    for image in (remote, "docker-daemon:firn-e2e/churn:v1"):
+        report = pushed.firn_validate(image)
+        assert report["error"] is None, report["error"]
+        for layer in report["image"]["layers"]:
+            for key in ("digest", "media_type", "size", "unpacked_size", "cached"):
+                del layer[key]
+        for key in ("ref", "source", "digest", "index_digest", "size", "unpacked_size"):
+            del report["image"][key]
+        del report["timing"]
+        for check in report["checks"]:
+            check["message"] = check["message"].replace(image, "IMAGE")
+        reports.append(report)
+    assert reports[0] == reports[1]
+    done = subprocess.run([ROOT / "bin/firn", "validate", "--format", "json", remote], env={**pushed.env, "DOCKER_CONFIG": "/nonexistent"}, text=True, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE)
+    assert done.returncode == 3 and json.loads(done.stdout)["error"]["kind"] == "unauthorized", done.stdout
