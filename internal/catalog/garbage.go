@@ -57,6 +57,10 @@ type Contents interface {
 	// NamesKey tells whether a row leads to the key in the blob store: a blob, an upload, a file, or an orphan of Files that is
 	// yet to be collected.
 	NamesKey(key string) (bool, error)
+	// LoseBlob sets Lost of a blob that is under the key; nothing happens when it is under another one.
+	LoseBlob(digest, key string) error
+	// LacksContent tells whether a manifest, or one that it names, needs a blob that is lost.
+	LacksContent(repository ID, image, digest string) (bool, error)
 	// BlobLinks lists the images that hold a blob, ordered by repository and image; Size is not set.
 	BlobLinks(digest string) iter.Seq2[Unused, error]
 	// MissingBlobs lists what manifests name and their images do not hold: one for each manifest and digest, with the

@@ -16,6 +16,7 @@ type Blob struct {
 	DiffID  string    // digest of the uncompressed tar once somebody has verified it, else ""
 	Leased  time.Time // when somebody last relied on it: uploaded, mounted, or was told that it need not be sent
 	Created time.Time
+	Lost    time.Time // when its content was found lost or damaged, until it is pushed again; zero: it is whole
 }
 
 // Manifest is an image manifest or index inside one image of a repository.
@@ -86,7 +87,8 @@ type Blobs interface {
 	//
 	// Errors: NotFound.
 	SetDiffID(digest, diffID string) error
-	// RestoreBlob stores where the content of b.Digest is now, in b.Key or b.Body, because it was lost under the key from.
+	// RestoreBlob stores where the content of b.Digest is now, in b.Key or b.Body, because it was lost under the key from, and that it
+	// is whole.
 	//
 	// Errors: NotFound; Conflict when the blob is not under the key from.
 	RestoreBlob(b *Blob, from string) error

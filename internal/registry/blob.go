@@ -74,11 +74,11 @@ func (g *Registry) headBlob(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	if b.Key != "" {
-		if _, err := g.Blobs.Stat(r.Context(), b.Key); err != nil {
-			g.Log.Error("the content of a blob cannot be found", "digest", b.Digest, "key", b.Key, "error", err)
-			return coded(blobUnknown, err)
-		}
+	if whole, err := g.whole(r.Context(), b); err != nil {
+		return err
+	} else if !whole {
+		g.Log.Error("the content of a blob is lost", "digest", b.Digest, "key", b.Key)
+		return coded(blobUnknown, errs.New(errs.NotFound, "the content of blob %s is lost: push it again", b.Digest))
 	}
 	if g.rested(b.Leased) {
 		if err := g.renewLease(r); err != nil {
@@ -134,6 +134,9 @@ func (g *Registry) deleteBlob(w http.ResponseWriter, r *request) error {
 
 // openBlob opens the content of a blob. The result is an *os.File where the store has files.
 func (g *Registry) openBlob(ctx context.Context, b *catalog.Blob) (io.ReadSeekCloser, error) {
+	if !b.Lost.IsZero() {
+		return nil, errs.New(errs.Corrupt, "the content of blob %s is lost: push it again", b.Digest)
+	}
 	if b.Key == "" {
 		return inRow{bytes.NewReader(b.Body)}, nil
 	}

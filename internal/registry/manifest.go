@@ -41,8 +41,10 @@ func (g *Registry) getManifest(w http.ResponseWriter, r *request) error {
 		if repository, err = g.repository(tx, r.id, r.repository, catalog.Read); err != nil {
 			return err
 		}
-		m, err = findManifest(tx, repository.ID, r.image, r.reference)
-		return coded(manifestUnknown, err)
+		if m, err = findManifest(tx, repository.ID, r.image, r.reference); err != nil || r.Method == http.MethodGet {
+			return coded(manifestUnknown, err)
+		}
+		return g.askForContent(tx, r, repository, m)
 	})
 	if err != nil {
 		return err
@@ -66,6 +68,25 @@ func (g *Registry) getManifest(w http.ResponseWriter, r *request) error {
 		_, _ = w.Write(m.Body) // the client is gone when this fails
 	}
 	return nil
+}
+
+// askForContent denies a manifest to who may push it when it, or content that it needs, is lost: clients send nothing of an image
+// whose manifest is there.
+func (g *Registry) askForContent(tx catalog.Tx, r *request, repository *catalog.Object, m *catalog.Manifest) error {
+	lacks, err := tx.LacksContent(repository.ID, r.image, m.Digest)
+	if err != nil {
+		return err
+	}
+	h := newHash(m.Digest)
+	h.Write(m.Body)
+	if !lacks && verify(h, m.Digest) == nil {
+		return nil
+	}
+	write, err := g.Authorizer.Allowed(tx, r.id, catalog.Write, repository)
+	if err != nil || !write {
+		return err
+	}
+	return coded(manifestUnknown, errs.New(errs.NotFound, "content of manifest %s is lost: push the image again", m.Digest))
 }
 
 // renewManifest renews the lease of a manifest when the identity may push: who pushes an index does not push again what is there.

@@ -318,7 +318,7 @@ func (g *Registry) commit(w http.ResponseWriter, r *request, u *upload, b *catal
 		if err := tx.LinkBlob(u.Repository, u.Image, b.Digest); err != nil {
 			return err
 		}
-		if !u.stored || kept.Key != b.Key {
+		if !u.stored || kept.Key != b.Key || !kept.Lost.IsZero() {
 			return nil
 		}
 		return tx.DeleteUpload(u.ID)
@@ -340,25 +340,35 @@ func (g *Registry) commit(w http.ResponseWriter, r *request, u *upload, b *catal
 // settle decides between the content that was pushed and the content that the catalog has already: that stays, unless the store
 // has lost it. The upload ends here: until then its row leads to what was pushed.
 func (g *Registry) settle(ctx context.Context, u *upload, kept, pushed *catalog.Blob) error {
-	if kept.Key == pushed.Key {
-		return nil
-	}
-	if kept.Key != "" {
-		_, err := g.Blobs.Stat(ctx, kept.Key)
-		if errs.Is(err, errs.NotFound) {
-			err = g.heal(ctx, u, kept, pushed)
-			if !errs.Is(err, errs.Conflict) { // somebody else was faster
-				return err
-			}
-		} else if err != nil {
+	whole, err := g.whole(ctx, kept)
+	switch {
+	case err != nil:
+		return err
+	case !whole:
+		err = g.heal(ctx, u, kept, pushed)
+		if !errs.Is(err, errs.Conflict) { // somebody else was faster
 			return err
 		}
+	case kept.Key == pushed.Key:
+		return nil
 	}
 	g.discard(ctx, pushed.Key)
 	if !u.stored {
 		return nil
 	}
 	return g.Catalog.Update(ctx, func(tx catalog.Tx) error { return tx.DeleteUpload(u.ID) })
+}
+
+// whole tells whether the content of a blob is there.
+func (g *Registry) whole(ctx context.Context, b *catalog.Blob) (bool, error) {
+	if !b.Lost.IsZero() || b.Key == "" {
+		return b.Lost.IsZero(), nil
+	}
+	_, err := g.Blobs.Stat(ctx, b.Key)
+	if errs.Is(err, errs.NotFound) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // heal puts content that was pushed in the place of content that the store has lost.

@@ -10,6 +10,7 @@ import (
 	"hash"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -140,8 +141,8 @@ func (c *check) blob(ctx context.Context, b *catalog.Blob) error {
 	if f.Images, err = c.users(ctx, b.Digest); err != nil {
 		return err
 	}
-	if problem == Damaged && c.o.Repair {
-		if f.Moved, err = c.isolate(ctx, b); err != nil {
+	if c.o.Repair && b.Lost.IsZero() {
+		if f.Moved, err = c.isolate(ctx, b, problem); err != nil {
 			return err
 		}
 	}
@@ -160,6 +161,9 @@ func (c *check) now(ctx context.Context, digest string) (b *catalog.Blob, err er
 
 // read compares the content of a blob with its digest and size.
 func (c *check) read(ctx context.Context, b *catalog.Blob) (Problem, string, error) {
+	if !b.Lost.IsZero() {
+		return Lost, "it was found lost or damaged at " + b.Lost.Format(time.RFC3339), nil
+	}
 	d := digest.Digest(b.Digest)
 	if err := d.Validate(); err != nil {
 		return Damaged, "its digest is malformed", nil
@@ -201,19 +205,18 @@ type readerFunc func(p []byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
-// isolate moves the damaged content of a blob aside and gives its new key. What is left leads to no object.
-func (c *check) isolate(ctx context.Context, b *catalog.Blob) (string, error) {
+// isolate says that the content of a blob is to be pushed again, moves aside what is there of it, and gives the key of that.
+func (c *check) isolate(ctx context.Context, b *catalog.Blob, p Problem) (moved string, err error) {
+	err = c.Catalog.Update(ctx, func(tx catalog.Tx) error { return tx.LoseBlob(b.Digest, b.Key) })
+	if err != nil || p == Lost {
+		return "", err
+	}
 	if b.Key != "" {
 		return c.move(ctx, b.Key)
 	}
-	// Content in a row has no key that could lead nowhere: the row gets one.
-	lost := "lost/" + strings.ReplaceAll(b.Digest, ":", "-")
-	if _, err := c.Blobs.Put(ctx, quarantine+lost, bytes.NewReader(b.Body)); err != nil {
-		return "", err
-	}
-	return quarantine + lost, c.Catalog.Update(ctx, func(tx catalog.Tx) error {
-		return tx.RestoreBlob(&catalog.Blob{Digest: b.Digest, Key: lost}, "")
-	})
+	moved = quarantine + "rows/" + strings.ReplaceAll(b.Digest, ":", "-")
+	_, err = c.Blobs.Put(ctx, moved, bytes.NewReader(b.Body))
+	return moved, err
 }
 
 // move moves an object aside. Content that cannot be read at all is removed: nobody can use it.

@@ -116,7 +116,7 @@ func TestCheck(t *testing.T) {
 		}
 		told := 0
 		repaired := must[sweep.Report](t)(s.Check(t.Context(), sweep.CheckOptions{Repair: true, Found: func(sweep.Finding) { told++ }}))
-		want("repair", repaired, "damaged blob BAD-LAYER "+both+"quarantine/BAD-KEY", "damaged blob BAD-CONFIG "+both+"quarantine/lost/BAD-CONFIG",
+		want("repair", repaired, "damaged blob BAD-LAYER "+both+"quarantine/BAD-KEY", "damaged blob BAD-CONFIG "+both+"quarantine/rows/BAD-CONFIG",
 			"lost blob LOST-LAYER /db/s/repo/app:v1.2 ", "damaged manifest UNTAGGED /db/s/repo/app ",
 			"damaged stage file DB.S.FILES/bad  quarantine/BAD-FILE", "lost stage file DB.S.FILES/lost  ")
 		if told != len(repaired.Findings) {

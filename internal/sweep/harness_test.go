@@ -272,6 +272,9 @@ func (w *world) pushManifest(image, tag string, body []byte) error {
 	if reference == "" {
 		reference = digestOf(body)
 	}
+	if tag == "" && w.do("HEAD", v2+image+"/manifests/"+reference, nil).status == 200 {
+		return nil // clients do not send what is there
+	}
 	_, err := w.want(201, "PUT", v2+image+"/manifests/"+reference, body, "Content-Type", kind)
 	return err
 }

@@ -296,9 +296,23 @@ func checkContents(t T, s catalog.Store) {
 		return nil
 	})
 	update(t, s, func(tx catalog.Tx) error {
-		must(0, tx.RestoreBlob(&catalog.Blob{Digest: "alone", Body: []byte{7}}, "key/alone"))(t)
-		b := must(tx.Blob("alone"))(t)
-		wantEqual(t, "restored", catalog.Blob{Key: b.Key, Body: b.Body}, catalog.Blob{Body: []byte{7}})
+		must(0, tx.LoseBlob("alone", "another"))(t)
+		wantEqual(t, "under another key", must(tx.Blob("alone"))(t).Lost, time.Time{})
+		lacks := func(when string, want bool) {
+			t.Helper()
+			for _, digest := range []string{"used-child", "used-index"} {
+				wantEqual(t, digest+when, must(tx.LacksContent(repo, image, digest))(t), want)
+			}
+			wantEqual(t, "another image"+when, must(tx.LacksContent(repo, image, "dead-index"))(t), false)
+		}
+		lacks(" whole", false)
+		must(0, tx.LoseBlob("used-layer", "key/used-layer"))(t)
+		wantEqual(t, "lost", must(tx.LinkedBlob(repo, image, "used-layer"))(t).Lost, tx.Now())
+		lacks(" lost", true)
+		must(0, tx.RestoreBlob(&catalog.Blob{Digest: "used-layer", Body: []byte{7}}, "key/used-layer"))(t)
+		b := must(tx.Blob("used-layer"))(t)
+		wantEqual(t, "restored", catalog.Blob{Key: b.Key, Body: b.Body, Lost: b.Lost}, catalog.Blob{Body: []byte{7}})
+		lacks(" restored", false)
 		return nil
 	})
 }

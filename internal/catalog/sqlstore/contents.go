@@ -33,6 +33,23 @@ func (t *tx) NamesKey(key string) (bool, error) {
 	return found, err
 }
 
+// LoseBlob implements catalog.Contents.
+func (t *tx) LoseBlob(digest, key string) error {
+	_, err := t.exec(`UPDATE blob SET lost = $3 WHERE digest = $1 AND key = $2`, digest, key, micros(t.now))
+	return err
+}
+
+// LacksContent implements catalog.Contents. Mostly no blob is lost, which the index of lost ones tells at once.
+func (t *tx) LacksContent(repository catalog.ID, image, digest string) (bool, error) {
+	_, found, err := one(t, readText, `WITH RECURSIVE below (digest) AS (
+			SELECT digest FROM manifest WHERE repository = $1 AND image = $2 AND digest = $3
+			UNION SELECT r.digest FROM below JOIN manifest_ref AS r
+				ON r.repository = $1 AND r.image = $2 AND r.manifest = below.digest AND r.kind = 'child')
+		SELECT blob.digest FROM blob JOIN manifest_ref AS r ON r.repository = $1 AND r.image = $2 AND r.digest = blob.digest AND r.kind = 'blob'
+		WHERE blob.lost <> 0 AND r.manifest IN (SELECT digest FROM below) LIMIT 1`, repository, image, digest)
+	return found, err
+}
+
 // BlobLinks implements catalog.Contents.
 func (t *tx) BlobLinks(digest string) iter.Seq2[catalog.Unused, error] {
 	return list(t, readUnused, `SELECT repository, image, digest, 0 FROM image_blob WHERE digest = $1 ORDER BY repository, image`, digest)

@@ -9,11 +9,11 @@ import (
 	"firn.dev/firn/internal/errs"
 )
 
-const blobColumns = `blob.digest, blob.size, blob.key, blob.body, blob.diff_id, blob.leased, blob.created`
+const blobColumns = `blob.digest, blob.size, blob.key, blob.body, blob.diff_id, blob.leased, blob.created, blob.lost`
 
 func readBlob(scan scan) (*catalog.Blob, error) {
 	b := &catalog.Blob{}
-	return b, scan(&b.Digest, &b.Size, &b.Key, &b.Body, &b.DiffID, stamp{&b.Leased}, stamp{&b.Created})
+	return b, scan(&b.Digest, &b.Size, &b.Key, &b.Body, &b.DiffID, stamp{&b.Leased}, stamp{&b.Created}, stamp{&b.Lost})
 }
 
 // PutBlob implements catalog.Blobs.
@@ -54,7 +54,7 @@ func (t *tx) RestoreBlob(b *catalog.Blob, from string) error {
 	if stored.Key != from {
 		return errs.New(errs.Conflict, "blob %s is not under key %q but %q", b.Digest, from, stored.Key)
 	}
-	_, err = t.exec(`UPDATE blob SET key = $2, body = $3 WHERE digest = $1`, b.Digest, b.Key, b.Body)
+	_, err = t.exec(`UPDATE blob SET key = $2, body = $3, lost = 0 WHERE digest = $1`, b.Digest, b.Key, b.Body)
 	return err
 }
 

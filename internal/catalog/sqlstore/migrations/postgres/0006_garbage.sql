@@ -10,6 +10,10 @@ UPDATE manifest SET leased = CAST(1000000 * extract(epoch FROM clock_timestamp()
 CREATE INDEX blob_by_key ON blob (key) WHERE key <> '';
 CREATE INDEX upload_by_key ON upload (key);
 
+-- When content was found lost or damaged that is to be pushed again; 0: it is whole.
+ALTER TABLE blob ADD COLUMN lost BIGINT NOT NULL DEFAULT 0;
+CREATE INDEX blob_lost ON blob (digest) WHERE lost <> 0;
+
 -- Housekeeping that one replica at a time does.
 CREATE TABLE duty (
 	name       TEXT COLLATE "C" NOT NULL PRIMARY KEY,
