@@ -60,12 +60,16 @@ type ImageEvents interface {
 	//
 	// Errors: NotFound when there is none.
 	ImagePull(repository ID, image, digest string) (ImagePull, error)
+	// ImagePulls lists the last pulls of the manifests of a repository, ordered by image and digest.
+	ImagePulls(repository ID) iter.Seq2[ImagePull, error]
 }
 
 // ImageSize is how large an image is, all that its manifest or index leads to counted once. Foreign layers are not here and do not count.
 type ImageSize struct {
-	Bytes       int64 // of its manifests, configs and layers
-	Shared      int   // configs and layers that something else in the repository holds too
+	Image       string
+	Digest      string // of the manifest or index
+	Bytes       int64  // of its manifests, configs and layers
+	Shared      int    // configs and layers that something else in the repository holds too
 	SharedBytes int64
 }
 
@@ -77,8 +81,7 @@ type ImageStorage interface {
 	StorageReserved(repositories []ID, except ID) (int64, error)
 	// HoldsBlob tells whether an image of the repositories holds the blob.
 	HoldsBlob(repositories []ID, digest string) (bool, error)
-	// ImageSize tells how large a manifest or index is.
-	//
-	// Errors: NotFound.
-	ImageSize(repository ID, image, digest string) (ImageSize, error)
+	// ImageSizes lists how large each manifest and index of a repository is, ordered by image and digest. It reads all that the repository has
+	// before the first one.
+	ImageSizes(repository ID) iter.Seq2[ImageSize, error]
 }

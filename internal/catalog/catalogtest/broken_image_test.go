@@ -62,10 +62,15 @@ func (t ownReservation) StorageReserved(repositories []catalog.ID, _ catalog.ID)
 // allShared says that all content is shared.
 type allShared struct{ catalog.Tx }
 
-func (t allShared) ImageSize(repository catalog.ID, image, digest string) (catalog.ImageSize, error) {
-	size, err := t.Tx.ImageSize(repository, image, digest)
-	size.SharedBytes = size.Bytes
-	return size, err
+func (t allShared) ImageSizes(repository catalog.ID) iter.Seq2[catalog.ImageSize, error] {
+	return func(yield func(catalog.ImageSize, error) bool) {
+		for size, err := range t.Tx.ImageSizes(repository) {
+			size.SharedBytes = size.Bytes
+			if !yield(size, err) {
+				return
+			}
+		}
+	}
 }
 
 // forgotten forgets jobs that have ended.

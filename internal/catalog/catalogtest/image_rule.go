@@ -80,6 +80,7 @@ func checkImagePulls(t T, s catalog.Store) {
 		update(t, s, func(tx catalog.Tx) error { return tx.PutImagePull(want) })
 		view(t, s, func(tx catalog.Tx) error {
 			wantEqual(t, "pull", must(tx.ImagePull(repo, image, "sha256:m"))(t), want)
+			wantEqual(t, "pulls", all(t, tx.ImagePulls(repo)), []catalog.ImagePull{want})
 			return nil
 		})
 	}
@@ -179,6 +180,7 @@ func checkImageSize(t T, s catalog.Store) {
 			},
 			func() error { return put(tx, repo, image, "sha256:n", []string{"sha256:b", "sha256:c"}, nil) },
 			func() error { return put(tx, repo, image, "sha256:i", nil, []string{"sha256:m", "sha256:n"}) },
+			func() error { return put(tx, repo, "else", "sha256:m", nil, nil) },
 		} {
 			if err := step(); err != nil {
 				return err
@@ -187,15 +189,13 @@ func checkImageSize(t T, s catalog.Store) {
 		return nil
 	})
 	view(t, s, func(tx catalog.Tx) error {
-		for digest, want := range map[string]catalog.ImageSize{
-			"sha256:m": {Bytes: 22, Shared: 1, SharedBytes: 10}, // b, with n; that another repository has it does not count
-			"sha256:n": {Bytes: 22, Shared: 2, SharedBytes: 20}, // b with m, c with another image
-			"sha256:i": {Bytes: 36, Shared: 1, SharedBytes: 10}, // c
-		} {
-			wantEqual(t, "size of "+digest, must(tx.ImageSize(repo, image, digest))(t), want)
-		}
-		_, err := tx.ImageSize(repo, "else", "sha256:m")
-		wantCode(t, "size of nothing", err, errs.NotFound)
+		wantEqual(t, "sizes", all(t, tx.ImageSizes(repo)), []catalog.ImageSize{
+			{Image: "else", Digest: "sha256:m", Bytes: 2},
+			{Image: image, Digest: "sha256:i", Bytes: 36, Shared: 1, SharedBytes: 10}, // c
+			{Image: image, Digest: "sha256:m", Bytes: 22, Shared: 1, SharedBytes: 10}, // b, with n; that another repository has it does not count
+			{Image: image, Digest: "sha256:n", Bytes: 22, Shared: 2, SharedBytes: 20}, // b with m, c with another image
+		})
+		wantEqual(t, "sizes of nothing", len(all(t, tx.ImageSizes("none"))), 0)
 		return nil
 	})
 }

@@ -65,12 +65,18 @@ func (t *tx) PutImagePull(p catalog.ImagePull) error {
 	return err
 }
 
+func readImagePull(row scan) (p catalog.ImagePull, err error) {
+	return p, row(&p.Repository, &p.Image, &p.Digest, stamp{&p.Time}, &p.User)
+}
+
+// ImagePulls implements catalog.ImageEvents.
+func (t *tx) ImagePulls(repository catalog.ID) iter.Seq2[catalog.ImagePull, error] {
+	return list(t, readImagePull, `SELECT repository, image, digest, at, user_name FROM image_pull WHERE repository = $1 ORDER BY image, digest`, repository)
+}
+
 // ImagePull implements catalog.ImageEvents.
 func (t *tx) ImagePull(repository catalog.ID, image, digest string) (catalog.ImagePull, error) {
-	read := func(row scan) (p catalog.ImagePull, err error) {
-		return p, row(&p.Repository, &p.Image, &p.Digest, stamp{&p.Time}, &p.User)
-	}
-	p, found, err := one(t, read, `SELECT repository, image, digest, at, user_name FROM image_pull
+	p, found, err := one(t, readImagePull, `SELECT repository, image, digest, at, user_name FROM image_pull
 		WHERE repository = $1 AND image = $2 AND digest = $3`, repository, image, digest)
 	if err == nil && !found {
 		return p, errs.New(errs.NotFound, "manifest %s of image %s was never pulled", digest, image)

@@ -40,10 +40,11 @@ func TestImageStatementsUseAnIndex(t *testing.T) {
 			func() error { _, err := tx.StorageUsed(here); return err },
 			func() error { _, err := tx.StorageReserved(here, "u"); return err },
 			func() error { _, err := tx.HoldsBlob(here, "b"); return err },
-			func() error { _, err := tx.ImageSize(repository.ID, "i", "d"); return err },
+			func() error { return walk(tx.ImageSizes(repository.ID)) },
 			func() error { _, err := tx.ManifestHolders(repository.ID, "i", "d"); return err },
 			func() error { return tx.PutImagePull(pull) },
 			func() error { _, err := tx.ImagePull(repository.ID, "i", "d"); return err },
+			func() error { return walk(tx.ImagePulls(repository.ID)) },
 			func() error {
 				return tx.AddImageEvent(catalog.ImageEvent{Kind: catalog.ImagePushed, Repository: repository.ID})
 			},

@@ -5,6 +5,7 @@ package executor
 import (
 	"context"
 	"strings"
+	"time"
 
 	"firn.dev/firn/internal/catalog"
 	"firn.dev/firn/internal/errs"
@@ -100,13 +101,17 @@ func showImages() show {
 			if !l.guard.Holds(catalog.Read, scope.object) && !l.guard.Holds(catalog.Write, scope.object) {
 				return rbac.Insufficient(scope.object.Kind, scope.object.Name)
 			}
+			facts, err := imageFactsOf(l.tx, scope.object.ID)
+			if err != nil {
+				return err
+			}
 			for tag, err := range l.tx.Tags(scope.object.ID, "", "") {
 				if err != nil {
 					return err
 				}
 				path := strings.TrimPrefix(repositoryPath(scope.object.Name), "/") + "/" + tag.Image + ":" + tag.Name
 				l.add(tag.Image, func() []*string {
-					return append([]*string{timeCell(tag.Created), textCell(tag.Image), textCell(tag.Name), textCell(tag.Digest), &path}, l.imageFacts(tag)...)
+					return append([]*string{timeCell(tag.Created), textCell(tag.Image), textCell(tag.Name), textCell(tag.Digest), &path}, facts.cells(tag)...)
 				})
 			}
 			return nil
@@ -114,18 +119,36 @@ func showImages() show {
 	}
 }
 
-// imageFacts gives the cells of what a tag names: its size, how much of that something else in the repository holds too, when it was last pulled
+// cells gives the cells of what a tag names: its size, how much of that something else in the repository holds too, when it was last pulled
 // and who moved the tag there.
-func (l *listing) imageFacts(tag *catalog.Tag) []*string {
-	size, err := l.tx.ImageSize(tag.Repository, tag.Image, tag.Digest)
-	if err != nil {
-		l.fail(err)
+func (f *imageFacts) cells(tag *catalog.Tag) []*string {
+	at := [2]string{tag.Image, tag.Digest}
+	size := f.sizes[at]
+	return []*string{numberCell(size.Bytes), numberCell(size.Shared), numberCell(size.SharedBytes), timeCell(f.pulls[at]), orNull(tag.MovedBy)}
+}
+
+// imageFacts is what is known of the manifests of a repository, by image and digest.
+type imageFacts struct {
+	sizes map[[2]string]catalog.ImageSize
+	pulls map[[2]string]time.Time
+}
+
+// imageFactsOf reads what is known of the manifests of a repository.
+func imageFactsOf(tx catalog.Tx, repository catalog.ID) (*imageFacts, error) {
+	f := &imageFacts{sizes: map[[2]string]catalog.ImageSize{}, pulls: map[[2]string]time.Time{}}
+	for size, err := range tx.ImageSizes(repository) {
+		if err != nil {
+			return nil, err
+		}
+		f.sizes[[2]string{size.Image, size.Digest}] = size
 	}
-	pull, err := l.tx.ImagePull(tag.Repository, tag.Image, tag.Digest)
-	if err != nil && !errs.Is(err, errs.NotFound) {
-		l.fail(err)
+	for pull, err := range tx.ImagePulls(repository) {
+		if err != nil {
+			return nil, err
+		}
+		f.pulls[[2]string{pull.Image, pull.Digest}] = pull.Time
 	}
-	return []*string{numberCell(size.Bytes), numberCell(size.Shared), numberCell(size.SharedBytes), timeCell(pull.Time), orNull(tag.MovedBy)}
+	return f, nil
 }
 
 // listImages is SYSTEM$REGISTRY_LIST_IMAGES('/db/schema/repo'): {"images": [...]}.
