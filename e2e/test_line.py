@@ -143,10 +143,16 @@ def test_a_moved_tag_blocks_new_jobs(environment, job_session):
     environment.build("broken", "firn-e2e/broken:v1")
     environment.push("firn-e2e/broken:v1", "churn:v1")
     try:
+        row = environment.rows("paula", "SHOW CUSTOM RUNTIME ENVIRONMENTS LIKE 'churn_env'")[0]
+        assert (row["cre_status"], row["image_status"]) == ("RESOLVED", "DRIFTED")
+        (event,) = environment.rows("paula", "SELECT * FROM ml.INFORMATION_SCHEMA.IMAGE_EVENTS WHERE EVENT_KIND = 'DRIFTED'")
+        assert (event["ENVIRONMENT_NAME"], event["PREVIOUS_DIGEST"]) == ("CHURN_ENV", row["digest"]) and event["DIGEST"] != row["digest"]
         text = refused(lambda: environment.remote(job_session))
         assert "recreate" in text.lower() and "sha256:" in text
     finally:
         environment.push("firn-e2e/churn:v1", "churn:v1")
+    row = environment.rows("paula", "SHOW CUSTOM RUNTIME ENVIRONMENTS LIKE 'churn_env'")[0]
+    assert row["image_status"] == "CURRENT"
 
 
 def test_without_usage_there_is_no_job(environment, job_session):

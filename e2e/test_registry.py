@@ -31,20 +31,18 @@ def repository(door):
 @pytest.fixture
 def image(door):
     """Makes images of one layer more than the small one, and removes what docker was given in the test."""
-    names = []
+    made = []
 
     def make(name, content="one"):
-        names.append(name)
         container = docker("create", small_image(), "true").strip()
         try:
-            docker("commit", "-c", f"LABEL content={content}", container, name)
+            made.append(docker("commit", "-c", f"LABEL content={content}", container, name).strip())
         finally:
             docker("rm", container)
-        return name
 
     yield make
-    for name in names:
-        subprocess.run(["docker", "rmi", "-f", name], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    for id in made:
+        docker("rmi", "-f", id)
 
 
 def events(door, name):
