@@ -7,6 +7,6 @@ need_go
 cd "$FIRN_ROOT"
 grep -rlE '^func Fuzz' --include='*_test.go' cmd internal | xargs -n1 dirname | sort -u | while read -r dir; do
 	grep -hoE '^func Fuzz[A-Za-z0-9]+' "$dir"/*_test.go | cut -d' ' -f2 | while read -r target; do
-		go test -run '^$' -fuzz "^$target\$" -fuzztime "${1:-30s}" "./$dir"
+		go test -run '^$' -fuzz "^$target\$" -fuzztime "${1:-30s}" -fuzzminimizetime 1s "./$dir"
 	done
 done
