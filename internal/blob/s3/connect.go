@@ -42,23 +42,36 @@ func connect(o Options) (*minio.Core, func(), error) {
 			}
 			return impatient{c, o.Idle}, nil
 		},
-		TLSHandshakeTimeout: 10 * time.Second,
-		MaxIdleConnsPerHost: 64,
-		IdleConnTimeout:     30 * time.Second,
-		DisableCompression:  true,
+		TLSHandshakeTimeout:   10 * time.Second,
+		ExpectContinueTimeout: time.Second,
+		MaxIdleConnsPerHost:   64,
+		IdleConnTimeout:       30 * time.Second,
+		DisableCompression:    true,
 	}
 	lookup := minio.BucketLookupPath
 	if strings.HasSuffix(u.Hostname(), ".amazonaws.com") {
 		lookup = minio.BucketLookupAuto
 	}
 	core, err := minio.NewCore(u.Host, &minio.Options{
-		Creds: keys, Secure: u.Scheme == "https", Transport: transport, Region: o.Region, BucketLookup: lookup,
+		Creds: keys, Secure: u.Scheme == "https", Transport: asking{transport}, Region: o.Region, BucketLookup: lookup,
 		MaxRetries: 1, // Store.retry does it: each attempt with a body of its own
 	})
 	if err != nil {
 		return nil, nil, errs.Wrap(err, errs.Invalid, "the endpoint %s of bucket %s cannot be used", o.Endpoint, o.Bucket)
 	}
 	return core, transport.CloseIdleConnections, nil
+}
+
+// asking lets the server refuse a conditional write before its body is sent. Else the refusal may be lost, when the server closes
+// the connection on which the body is still coming.
+type asking struct{ http.RoundTripper }
+
+func (a asking) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Method == http.MethodPut && (r.Header.Get("If-Match") != "" || r.Header.Get("If-None-Match") != "") {
+		r = r.Clone(r.Context())
+		r.Header.Set("Expect", "100-continue")
+	}
+	return a.RoundTripper.RoundTrip(r)
 }
 
 // impatient is a connection that fails when nothing moves for a while.

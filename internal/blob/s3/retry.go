@@ -53,6 +53,8 @@ var (
 		"Throttling", "ThrottlingException", "TooManyRequests", "RequestLimitExceeded", "ServerBusy", "ConditionalRequestConflict",
 		// A server that keeps objects as files was removing the empty directory. No name of ours can be a directory.
 		"ExistingObjectIsDirectory",
+		// A copy of a part that was given up as lost is arriving just now.
+		"InvalidPart",
 		// What was sent arrived broken.
 		"BadDigest", "IncompleteBody", "XAmzContentSHA256Mismatch", "ContentSHA256Mismatch",
 	}

@@ -111,19 +111,23 @@ func (s *Store) save(ctx context.Context, st *state) error {
 		options.SetMatchETag(st.etag)
 	}
 	etag, err := s.put(ctx, s.partial(st.key), slices.Concat(line, []byte("\n"), st.Now.tail, st.Before.tail), options)
-	if isPrecondition(err) || isMissing(err) {
-		now, loadErr := s.load(ctx, st.key)
-		if loadErr != nil && !errs.Is(loadErr, errs.NotFound) {
-			return loadErr
-		}
-		if loadErr != nil || now.Write != st.Write {
-			return errs.Wrap(err, errs.Conflict, "another request writes to unfinished blob %s", st.key)
-		}
-		etag, err = now.etag, nil
-	}
 	if err != nil {
-		return s.failure(err, st.key)
+		return s.settle(ctx, st, err)
 	}
 	st.etag = etag
 	return nil
+}
+
+// settle finds out what became of a write that failed: it may have been done, or somebody else's has.
+func (s *Store) settle(ctx context.Context, st *state, failed error) error {
+	now, err := s.load(ctx, st.key)
+	switch {
+	case err == nil && now.Write == st.Write:
+		st.etag = now.etag
+		return nil
+	case err == nil && now.etag != st.etag, errs.Is(err, errs.NotFound) && st.etag != "", isPrecondition(failed):
+		return errs.Wrap(failed, errs.Conflict, "another request writes to unfinished blob %s", st.key)
+	default:
+		return s.failure(failed, st.key)
+	}
 }
