@@ -23,7 +23,7 @@ import (
 // sweeper makes what removes garbage from the stores and checks them.
 func (s *server) sweeper(done func(sweep.Result, error)) *sweep.Sweeper {
 	return sweep.New(sweep.Options{
-		Catalog: s.store, Blobs: s.blobs, Log: s.log, Now: time.Now, Holder: fmt.Sprintf("%s/%d", s.worker, os.Getpid()),
+		Catalog: s.store, Blobs: s.blobs, Log: s.log, Now: time.Now, Holder: s.worker,
 		Prefixes: []string{registry.KeyPrefix, stage.KeyPrefix}, Grace: s.config.GCGrace, Interval: s.config.GCInterval, Done: done,
 	})
 }
@@ -73,7 +73,7 @@ func openStored(ctx context.Context, cmd *cobra.Command) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &server{config: c, log: log, worker: cmd.Name(), loops: map[string]func(context.Context) error{}}
+	s := &server{config: c, log: log, worker: fmt.Sprintf("firnd %s, process %d", cmd.Name(), os.Getpid()), loops: map[string]func(context.Context) error{}}
 	if file, ok := strings.CutPrefix(c.Database, "sqlite:"); ok {
 		if _, err := os.Stat(file); err != nil {
 			return nil, errs.Wrap(err, errs.NotFound, "there is no database %s: set --data-dir or --database to those of the server", file)

@@ -18,7 +18,7 @@ func (g *Registry) mount(tx catalog.Tx, r *request, target *catalog.Object, dige
 		return false, err
 	}
 	b, err := tx.Blob(digest)
-	if err != nil {
+	if err != nil || !b.Lost.IsZero() { // what is lost is to be sent
 		return false, err
 	}
 	if err := fits(tx, target, digest, "", b.Size); err != nil {

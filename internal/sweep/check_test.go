@@ -129,6 +129,10 @@ func TestCheck(t *testing.T) {
 			t.Errorf("%d objects are in quarantine", after.Quarantined)
 		}
 
+		for _, seed := range []string{"bad", "lost"} {
+			a := must[answer](t)(w.want(202, "POST", v2+"other/blobs/uploads/?mount="+digestOf(content("layer "+seed, large))+"&from=db/s/repo/app", nil))
+			must[answer](t)(w.want(204, "DELETE", a.header.Get("Location"), nil))
+		}
 		for seed, tag := range map[string]string{"bad": "v1.1", "lost": "v1.2", "untagged": ""} {
 			m := must[[]byte](t)(w.push("app", tag, seed, ""))
 			if err := w.pull("app", digestOf(m), content("config "+seed, 100), content("layer "+seed, large)); err != nil {

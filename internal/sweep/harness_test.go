@@ -129,7 +129,7 @@ func openWorld(database, directory string, grace time.Duration) (*world, func() 
 		return err
 	})
 	w.door = registry.New(registry.Options{
-		Catalog: w.store, Blobs: w.blobs, Authenticator: anybody{}, Authorizer: anybody{}, Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})), Now: w.now, Rand: rand.Reader, Grace: grace,
+		Catalog: w.store, Blobs: w.blobs, Authenticator: anybody{}, Authorizer: anybody{}, Log: slog.New(slog.DiscardHandler), Now: w.now, Rand: rand.Reader, Grace: grace,
 	})
 	w.handler = w.door
 	return w, func() error {

@@ -313,7 +313,7 @@ func TestRaceSeesDamage(t *testing.T) {
 		change func(r *race, o *sweep.Options)
 		want   string // begins what was damaged
 	}{
-		"no lease":     {func(_ *race, o *sweep.Options) { o.Grace = -time.Hour }, "push"},
+		"no lease":     {func(r *race, o *sweep.Options) { o.Grace, r.grace = -time.Hour, 3*time.Second }, "push"},
 		"no holders":   {func(_ *race, o *sweep.Options) { o.Catalog = forgets{o.Catalog} }, "pull of a held image"},
 		"no referrers": {func(r *race, _ *sweep.Options) { r.strangers = true }, "pull of an attachment"},
 	} {

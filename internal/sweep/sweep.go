@@ -109,7 +109,7 @@ func (s *Sweeper) due(ctx context.Context) (at time.Time, err error) {
 const duty = "garbage collection"
 
 // dutyLease is for how long a run may be silent before another replica takes its place.
-const dutyLease = 10 * time.Minute
+const dutyLease = time.Minute
 
 // hold takes the duty, or renews its lease.
 func (s *Sweeper) hold(ctx context.Context, since time.Time) error {
