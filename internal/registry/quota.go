@@ -103,7 +103,7 @@ func (q quota) exceeded(used, reserved, size int64) error {
 		uploads = fmt.Sprintf(" and open uploads have reserved %d", reserved)
 	}
 	return statused(denied, http.StatusForbidden, errs.Wrap(errOverQuota, errs.Exhausted, "storage quota of %s exceeded: its %d bytes hold %d bytes%s, the push needs %d more: "+
-		"delete images, or ask the owner for %s", q.of, q.bytes, used, uploads, size, q.raise))
+		"delete images, whose layers count until they are collected as garbage, or ask the owner for %s", q.of, q.bytes, used, uploads, size, q.raise))
 }
 
 // fits refuses content that the quotas of a repository have no room for.
