@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -42,6 +43,7 @@ var settings = []setting{
 	{"tls-cert", "", "certificate file; with it the server speaks HTTPS"},
 	{"tls-key", "", "key file of the certificate"},
 	{"insecure-http", "false", "serve plain HTTP on an address beyond this machine"},
+	{"trusted-proxies", "", "addresses or networks, separated by commas, whose X-Forwarded-For tells where clients are"},
 	{"vulnerability-db", "", "file of firn db import; new runtime environments are looked up in it. A new file is read without a restart"},
 	{"gc-interval", "1h", "how often garbage is collected: images and layers that nothing names; 0 for never"},
 	{"gc-grace", "24h", "how long nothing must have named it: longer than any push takes"},
@@ -61,6 +63,7 @@ type config struct {
 	DataDir, Listen, Database, Blobs, Compute, PublicURL, Account string
 	TLSCert, TLSKey                                               string
 	InsecureHTTP, RedirectPulls                                   bool
+	TrustedProxies                                                []netip.Prefix
 	VulnerabilityDB                                               string
 	GCInterval, GCGrace                                           time.Duration
 	LogFormat, LogLevel                                           string
@@ -126,12 +129,16 @@ func loadConfig(flags *pflag.FlagSet, environ func() []string) (config, error) {
 	if err := k.Load(posflag.Provider(flags, "\x00", k), nil); err != nil {
 		return config{}, err
 	}
+	var err error
 	c := config{
 		DataDir: k.String("data-dir"), Listen: k.String("listen"), Database: k.String("database"), Blobs: k.String("blobs"),
 		Compute: k.String("compute"), PublicURL: strings.TrimRight(k.String("public-url"), "/"),
 		Account: strings.ToUpper(k.String("account")), TLSCert: k.String("tls-cert"), TLSKey: k.String("tls-key"),
 		InsecureHTTP: k.Bool("insecure-http"), RedirectPulls: k.Bool("redirect-pulls"), VulnerabilityDB: k.String("vulnerability-db"), LogFormat: k.String("log-format"), LogLevel: k.String("log-level"),
 		AdminPassword: errs.Secret(vars[passwordEnv]),
+	}
+	if c.TrustedProxies, err = parseProxies(k.String("trusted-proxies")); err != nil {
+		return config{}, &usageError{err}
 	}
 	if err := c.readTimes(k.String); err != nil {
 		return config{}, &usageError{err}

@@ -276,7 +276,7 @@ func (s *server) makeDoors(context.Context) error {
 			Now: time.Now, Log: s.log,
 		})
 	}
-	front, inside := s.front(door(false)), s.metrics.observe("containers", door(true))
+	front, inside := behindProxies(s.config.TrustedProxies, s.front(door(false))), s.metrics.observe("containers", door(true))
 	for i := range s.listeners {
 		s.listeners[i].handler = front
 		if s.listeners[i].inside {
