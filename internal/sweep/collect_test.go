@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"firn.dev/firn/internal/blob/s3test"
 	"firn.dev/firn/internal/catalog"
 	"firn.dev/firn/internal/errs"
 	"firn.dev/firn/internal/registry"
@@ -18,13 +19,19 @@ import (
 
 const day = 24 * time.Hour
 
-// eachDatabase runs a test on every database.
+// eachDatabase runs a test on every database, and on a bucket where there is one.
 func eachDatabase(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Helper()
 	for name, source := range sources() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			test(t, newWorld(t, source(t), day))
+		})
+	}
+	if s3test.Available() {
+		t.Run("s3", func(t *testing.T) {
+			t.Parallel()
+			test(t, newWorldOver(t, sources()["sqlite"](t), s3test.Open(t, s3test.Options(t)), day))
 		})
 	}
 }

@@ -4,6 +4,7 @@ package sweep_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -22,7 +23,7 @@ import (
 
 // collectsWithin collects when an object has become visible and its row is yet to be committed.
 type collectsWithin struct {
-	*dir.Store
+	registry.Store
 	collect func()
 	done    bool
 }
@@ -86,7 +87,11 @@ func (d dyingBlobs) Delete(ctx context.Context, key string) error {
 }
 
 func collectUntilKilled(directory, database string, at int64) error {
-	w, _, err := openWorld(database, directory, day)
+	blobs, err := dir.Open(directory)
+	if err != nil {
+		return err
+	}
+	w, _, err := openWorld(database, blobs, day)
 	if err != nil {
 		return err
 	}
@@ -126,12 +131,16 @@ func TestKill(t *testing.T) {
 func killAt(t *testing.T, database string, at int) bool {
 	t.Helper()
 	directory := filepath.Join(t.TempDir(), "blobs")
-	w, end, err := openWorld(database, directory, day)
+	blobs, err := dir.Open(directory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, end, err := openWorld(database, blobs, day)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() {
-		if err := end(); err != nil {
+		if err := errors.Join(end(), blobs.Close()); err != nil {
 			t.Error(err)
 		}
 	}()

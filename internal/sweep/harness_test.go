@@ -54,7 +54,7 @@ func (anybody) Allowed(catalog.Tx, registry.Identity, catalog.Privilege, *catalo
 // world is a registry with its stores and a clock that can be moved ahead.
 type world struct {
 	store   *sqlstore.Store
-	blobs   *dir.Store
+	blobs   registry.Store
 	door    *registry.Registry
 	repo    catalog.ID
 	handler http.Handler
@@ -100,13 +100,10 @@ func newDatabase(tb testing.TB, server string) string {
 }
 
 // openWorld opens a catalog and a directory of blobs; an empty catalog gets an account and the repository DB.S.REPO.
-func openWorld(database, directory string, grace time.Duration) (*world, func() error, error) {
-	w := &world{}
+func openWorld(database string, blobs registry.Store, grace time.Duration) (*world, func() error, error) {
+	w := &world{blobs: blobs}
 	var err error
 	if w.store, err = sqlstore.Open(context.Background(), database, sqlstore.Options{Now: w.now}); err != nil {
-		return nil, nil, err
-	}
-	if w.blobs, err = dir.Open(directory); err != nil {
 		return nil, nil, err
 	}
 	repository := &catalog.Object{
@@ -132,17 +129,26 @@ func openWorld(database, directory string, grace time.Duration) (*world, func() 
 		Catalog: w.store, Blobs: w.blobs, Authenticator: anybody{}, Authorizer: anybody{}, Log: slog.New(slog.DiscardHandler), Now: w.now, Rand: rand.Reader, Grace: grace,
 	})
 	w.handler = w.door
-	return w, func() error {
-		if err := w.store.Close(); err != nil {
-			return err
-		}
-		return w.blobs.Close()
-	}, err
+	return w, w.store.Close, err
 }
 
 func newWorld(t *testing.T, database string, grace time.Duration) *world {
 	t.Helper()
-	w, end, err := openWorld(database, t.TempDir(), grace)
+	blobs, err := dir.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := blobs.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return newWorldOver(t, database, blobs, grace)
+}
+
+func newWorldOver(t *testing.T, database string, blobs registry.Store, grace time.Duration) *world {
+	t.Helper()
+	w, end, err := openWorld(database, blobs, grace)
 	if err != nil {
 		t.Fatal(err)
 	}
