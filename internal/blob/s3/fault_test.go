@@ -388,6 +388,32 @@ func TestFaultsThatStay(t *testing.T) {
 	}
 }
 
+// TestRefusedBeforeBody: a conditional write asks before it sends its body. A server that refuses it and closes the connection is
+// heard then; in the middle of a body it may not be.
+func TestRefusedBeforeBody(t *testing.T) {
+	t.Parallel()
+	p, o := newProxy(t, patient)
+	s := s3test.Open(t, o)
+	var asked, not atomic.Int64
+	p.inject(func(r *http.Request) fault {
+		conditional := r.Header.Get("If-Match") != "" || r.Header.Get("If-None-Match") != ""
+		switch asks := r.Header.Get("Expect") != ""; {
+		case asks != (conditional && r.Method == http.MethodPut):
+			t.Errorf("%s %s: conditional is %v, asks is %v", r.Method, r.URL.Path, conditional, asks)
+		case asks:
+			asked.Add(1)
+		default:
+			not.Add(1)
+		}
+		return none
+	})
+	add(t, s, "k", 0, random(9*mib))
+	add(t, s, "k", 9*mib, random(mib))
+	if asked.Load() != 3 || not.Load() == 0 { // a state when the upload begins, one when each Append ends
+		t.Errorf("%d requests ask, %d do not", asked.Load(), not.Load())
+	}
+}
+
 // TestReplacedWhileRead: a stream that breaks is not continued with another version of the blob.
 func TestReplacedWhileRead(t *testing.T) {
 	t.Parallel()
