@@ -32,8 +32,9 @@ def free_port() -> int:
 class Server:
     """firnd as a process that can be killed and started again on the same data."""
 
-    def __init__(self, directory: pathlib.Path, *flags: str):
+    def __init__(self, directory: pathlib.Path, *flags: str, env: dict | None = None):
         self.directory, self.host, self.process, self.flags = directory, f"127.0.0.1:{free_port()}", None, flags
+        self.env = dict(os.environ, **(env or {}))
         directory.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -44,7 +45,7 @@ class Server:
         out = open(self.directory / "out", "w", encoding="utf-8")
         log = open(self.directory / "firnd.log", "a", encoding="utf-8")
         self.process = subprocess.Popen([BIN / "firnd", "serve", "--data-dir", self.data, "--listen", self.host, *self.flags],
-                                        stdout=out, stderr=log)
+                                        stdout=out, stderr=log, env=self.env)
         deadline = time.monotonic() + 60
         while "ready " not in (self.directory / "out").read_text():
             assert self.process.poll() is None and time.monotonic() < deadline, (self.directory / "firnd.log").read_text()[-3000:]
@@ -62,6 +63,34 @@ class Server:
     def password(self) -> str:
         return (self.data / "admin-password").read_text().strip()
 
+    def log(self) -> str:
+        return (self.directory / "firnd.log").read_text()
+
+    def connect(self, **settings):
+        """Opens a session of ADMIN."""
+        host, port = self.host.split(":")
+        return snowflake.connector.connect(**{"account": "firn", "host": host, "port": int(port), "protocol": "http", "user": "ADMIN",
+                                              "password": self.password(), **settings})
+
+    def rows(self, text: str) -> list:
+        """Runs one statement as ADMIN and gives its rows as dictionaries."""
+        with self.connect() as connection:
+            return connection.cursor(snowflake.connector.DictCursor).execute(text).fetchall()
+
+
+def remove_images(prefix: str) -> None:
+    shown = subprocess.run(["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"], text=True, stdout=subprocess.PIPE, check=True)
+    for name in shown.stdout.split():
+        if name.startswith(prefix):
+            subprocess.run(["docker", "image", "rm", "-f", name], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_images_left():
+    """Removes the images that tests have made, whatever became of them."""
+    yield
+    remove_images("firn-e2e/")
+
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
@@ -74,10 +103,7 @@ def server(tmp_path_factory):
     log = (s.directory / "firnd.log").read_text()
     if os.environ.get("FIRN_TEST_LOG"):
         pathlib.Path(os.environ["FIRN_TEST_LOG"]).write_text(log)
-    for name in subprocess.run(["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"], text=True, stdout=subprocess.PIPE,
-                               check=True).stdout.split():
-        if name.startswith((s.host + "/", "firn-e2e/")):
-            subprocess.run(["docker", "image", "rm", "-f", name], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    remove_images(s.host + "/")
     assert code == 0, log[-3000:]
     assert "panic" not in log
     for secret in (s.password(),):
