@@ -26,8 +26,8 @@ import (
 	"firn.dev/firn/internal/blob/dir"
 	"firn.dev/firn/internal/blob/s3"
 	"firn.dev/firn/internal/blob/s3test"
+	"firn.dev/firn/internal/catalog"
 	"firn.dev/firn/internal/catalog/sqlstore"
-	"firn.dev/firn/internal/errs"
 	"firn.dev/firn/internal/registry"
 )
 
@@ -153,25 +153,37 @@ func race(t *testing.T, as func(int) client) {
 	}
 }
 
-// wantSound reads every blob that the catalog has and compares its digest.
+// wantSound reads every blob that the catalog has and compares its digest. Content that no row names is garbage, and nobody's.
 func (d *door) wantSound(t *testing.T) {
 	t.Helper()
-	for info, err := range d.blobs.List(t.Context(), "") {
-		if err != nil {
-			t.Fatal(err)
+	var rows []*catalog.Blob
+	err := d.store.View(t.Context(), func(tx catalog.Tx) error {
+		for b, err := range tx.BlobsAfter("", 1000) {
+			if err != nil {
+				return err
+			}
+			rows = append(rows, b)
 		}
-		r, err := d.blobs.Open(t.Context(), info.Key, 0, -1)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range rows {
+		if b.Key == "" {
+			continue
+		}
+		r, err := d.blobs.Open(t.Context(), b.Key, 0, -1)
 		if err != nil {
 			t.Fatal(err)
 		}
 		content, err := io.ReadAll(r)
-		r.Close()
+		_ = r.Close()
 		if err != nil {
 			t.Fatal(err)
 		}
-		// Content that no row names is garbage; content that a row names has the digest of the row.
-		if b, err := d.blob(t, sha256Of(content)); errs.Is(err, errs.NotFound) || err == nil && b.Key != info.Key {
-			t.Errorf("%s has %d bytes of digest %s, which no row expects there", info.Key, len(content), sha256Of(content))
+		if got := sha256Of(content); got != b.Digest {
+			t.Errorf("%s has %d bytes of digest %s, its row says %s", b.Key, len(content), got, b.Digest)
 		}
 	}
 }

@@ -13,11 +13,14 @@ import (
 
 // Seek gives the bytes of a file for reading at any place, as ranges and resumed downloads need. The caller closes it.
 //
-// Errors: Corrupt when the bytes are gone.
+// Errors: Corrupt when the bytes are gone; Unavailable when the store does not answer.
 func (s *Stage) Seek(ctx context.Context, f *catalog.File) (io.ReadSeekCloser, error) {
 	whole, err := s.blobs.Open(ctx, f.Key, 0, -1)
+	if errs.Is(err, errs.NotFound) {
+		return nil, errs.Wrap(err, errs.Corrupt, "stage file %s has lost its content: put it again", f.Path)
+	}
 	if err != nil {
-		return nil, errs.Wrap(err, errs.Corrupt, "the bytes of the stage file %s cannot be read", f.Path)
+		return nil, err
 	}
 	if file, ok := whole.(io.ReadSeekCloser); ok {
 		return file, nil
