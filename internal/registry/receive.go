@@ -130,8 +130,8 @@ func (g *Registry) receive(ctx context.Context, u *upload, r io.Reader) error {
 	}
 	stream := g.newHashing(r, h)
 	end, err := g.Blobs.Append(ctx, u.Key, offset, stream)
-	if passed := stream.Close(); err != nil && end != offset+passed {
-		return err // the store failed, so the hash has seen more than the store has
+	if passed := stream.Close(); err != nil && (passed == 0 || end != offset+passed) {
+		return err // the store failed: it has nothing of this request, or the hash has seen more than the store has
 	}
 	u.Body = nil
 	return advance(u.Upload, h, end, err)
