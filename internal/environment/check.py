@@ -31,7 +31,8 @@ RAY = [
     "--object-manager-port=12011", "--node-manager-port=12012", "--runtime-env-agent-port=12013",
     "--dashboard-agent-grpc-port=12014", "--dashboard-agent-listen-port=12015", "--min-worker-port=12031",
     "--max-worker-port=13000", "--include-dashboard=true", "--dashboard-host=0.0.0.0", "--dashboard-port=12003",
-    "--metrics-export-port=11502", "--temp-dir=/tmp/ray", "--disable-usage-stats", "--help",
+    "--dashboard-grpc-port=12002", "--metrics-export-port=11502", "--temp-dir=/tmp/ray", "--disable-usage-stats",
+    '--resources={"node_tag:head":1}', "--help",
 ]
 
 

@@ -288,3 +288,19 @@ func TestLastLine(t *testing.T) {
 type broken struct{}
 
 func (broken) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+
+// The executed check passes ray start every option of the start script of ML Jobs clients that some version of Ray refuses or
+// renamed, and runs nothing.
+func TestCheckPassesWhatClientsPass(t *testing.T) {
+	t.Parallel()
+	for _, option := range []string{
+		"--node-ip-address=", "--object-manager-port=", "--node-manager-port=", "--runtime-env-agent-port=", "--dashboard-agent-grpc-port=",
+		"--dashboard-agent-listen-port=", "--min-worker-port=", "--max-worker-port=", "--metrics-export-port=", "--temp-dir=",
+		"--disable-usage-stats", "--head", "--include-dashboard=", "--port=", "--ray-client-server-port=", "--dashboard-host=",
+		"--dashboard-grpc-port=", "--dashboard-port=", "--resources=", "--help",
+	} {
+		if !strings.Contains(payload, `"`+option) && !strings.Contains(payload, `'`+option) {
+			t.Errorf("ray start is not tried with %s", option)
+		}
+	}
+}
