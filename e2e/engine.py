@@ -164,12 +164,16 @@ class Engine:
         if self.process is not None:
             self.process.kill()
             self.process.wait()
-        for status in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        parents, ours = {}, set()
+        for process in pathlib.Path("/proc").glob("[0-9]*"):
             try:
-                if str(self.directory).encode() + b"/" in status.read_bytes() and int(status.parent.name) != os.getpid():
-                    subprocess.run(as_root("kill", "-KILL", status.parent.name), stderr=subprocess.DEVNULL)
+                parents[process.name] = (process / "stat").read_text().rpartition(")")[2].split()[1]
+                if str(self.directory).encode() + b"/" in (process / "cmdline").read_bytes() and int(process.name) != os.getpid():
+                    ours.add(process.name)
             except OSError:
                 pass  # it has ended
+        for process in [*ours, *(child for child, parent in parents.items() if parent in ours)]:  # containers are children of a shim
+            subprocess.run(as_root("kill", "-KILL", process), stderr=subprocess.DEVNULL)
         mounts = [line.split()[1] for line in open("/proc/self/mounts") if line.split()[1].startswith(str(self.directory) + "/")]
         for mount in reversed(mounts):
             subprocess.run(as_root("umount", "-l", mount), stderr=subprocess.DEVNULL)
