@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command bench measures Firn beside a peer in one run and prints ratios: `make bench`, or `make bench B=submit` for one.
+// Command bench measures Firn beside a peer in one run and prints ratios: `make bench`, `make bench B=submit` for one, or
+// `make bench B=registry` for all whose name starts with registry_.
 //
 // Each line is "bench <name> ours=<x> peer=<what>:<y> ratio=<r>"; the same numbers go to bench/results.json, which keeps what was
 // measured before and not again. It starts the programs in bin/ itself, on free ports and directories of its own, and sends traffic
@@ -14,6 +15,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -36,15 +38,24 @@ type bench struct {
 }
 
 func main() {
+	if len(os.Args) == 3 && os.Args[1] == bareRegistryCommand {
+		if err := serveBareRegistry(os.Args[2]); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	benches := []bench{
 		{"select1", select1}, {"submit", submit}, {"show", show}, {"idle", idle}, {"job_start", jobStart}, {"job_user_line", jobUserLine},
 		{"validate", validate},
+		{"registry_push", onPlaces(pushLarge)}, {"registry_pull_1", onPlaces(pullOne)}, {"registry_pull_8", onPlaces(pullEight)},
+		{"registry_small", onPlaces(smallImages)}, {"registry_head", onPlaces(headManifest)}, {"registry_tags", onPlaces(listTags)},
+		{"registry_memory", onPlaces(registryMemory)}, {"registry_docker", onPlaces(dockerImage)},
 	}
-	var results []measurement
 	for _, b := range benches {
-		if len(os.Args) > 1 && !slices.Contains(os.Args[1:], b.name) {
+		asked := func(name string) bool { return b.name == name || strings.HasPrefix(b.name, name+"_") }
+		if len(os.Args) > 1 && !slices.ContainsFunc(os.Args[1:], asked) {
 			continue
 		}
 		found, err := b.run(ctx)
@@ -55,11 +66,10 @@ func main() {
 		for _, m := range found {
 			fmt.Printf("bench %s ours=%.4g%s peer=%s:%.4g%s ratio=%.3g\n", m.Name, m.Ours, m.Unit, m.Peer, m.Theirs, m.Unit, m.Ratio)
 		}
-		results = append(results, found...)
-	}
-	if err := save("bench/results.json", results); err != nil {
-		fmt.Fprintln(os.Stderr, "bench:", err)
-		os.Exit(1)
+		if err := save("bench/results.json", found); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
 	}
 }
 

@@ -8,6 +8,8 @@ need_go
 trap stop_services EXIT
 docker_up
 clients_up
+distribution_up
 cd "$FIRN_ROOT"
 scripts/build.sh
+say "registries beside firnd: the durable limit and distribution; not zot and olareg, which the module proxy does not have"
 go run ./bench "$@"

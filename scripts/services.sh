@@ -154,6 +154,16 @@ oci_up() {
 	touch "$FIRN_TEST_OCI/complete"
 }
 
+# distribution_up builds CNCF distribution, the peer of benches, and exports FIRN_TEST_DISTRIBUTION, its directory.
+distribution_up() {
+	local sum
+	sum=$(cat "$FIRN_ROOT/tools/distribution/go.mod" "$FIRN_ROOT/tools/distribution/go.sum" | sha256sum | cut -c1-16)
+	export FIRN_TEST_DISTRIBUTION=$FIRN_CACHE/distribution-$sum
+	[ -x "$FIRN_TEST_DISTRIBUTION/registry" ] && return
+	say "building the registry that benches compare with"
+	(cd "$FIRN_ROOT/tools/distribution" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o "$FIRN_TEST_DISTRIBUTION/" tool)
+}
+
 # stop_services stops what was started here, last first.
 stop_services() {
 	local i
