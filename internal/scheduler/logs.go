@@ -11,6 +11,7 @@ import (
 	"io"
 	"iter"
 	"slices"
+	"strings"
 	"time"
 
 	"firn.dev/firn/internal/catalog"
@@ -45,7 +46,7 @@ func (s *Scheduler) archive(ctx context.Context, job catalog.ID, instance int) e
 // with what there is now. The caller closes it.
 //
 // Errors: NotFound when the instance has not started, with "Container Status: PENDING" in the message; NotFound when the
-// job has no such instance; Unavailable.
+// job has no such instance; Unavailable, also while the job runs on another server, whose engine alone has the log.
 func (s *Scheduler) Logs(
 	ctx context.Context, job *catalog.Job, instance, tail int, since time.Time, timestamps bool,
 ) (io.ReadCloser, error) {
@@ -63,12 +64,35 @@ func (s *Scheduler) Logs(
 		if !errs.Is(err, errs.NotFound) {
 			return nil, err
 		}
+		if job.Worker != "" && job.Worker != s.o.Worker && job.State != catalog.JobPending && !job.State.Final() {
+			return nil, s.elsewhere(ctx, job)
+		}
 		live, err := s.o.Backend.Logs(ctx, taskID(job.ID, instance), o)
 		if !errs.Is(err, errs.NotFound) {
 			return live, err
 		}
 	}
 	return nil, errs.New(errs.NotFound, "instance %d of job %s has no log. Container Status: PENDING", instance, job.Name)
+}
+
+// elsewhere tells which server has the log of a running job.
+func (s *Scheduler) elsewhere(ctx context.Context, job *catalog.Job) error {
+	where := "another server"
+	err := s.o.Catalog.View(ctx, func(tx catalog.Tx) error {
+		for n, err := range tx.ListNodes(0) {
+			if err != nil {
+				return err
+			}
+			if strings.HasPrefix(n.ID, job.Worker+".") {
+				where = n.URL
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return errs.New(errs.Unavailable, "job %s runs on %s: ask there for its log, or here when it has ended", job.Name, where)
 }
 
 // choose selects lines of an archived log, as a backend does of a live one.

@@ -7,12 +7,15 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	"firn.dev/firn/internal/catalog"
 	"firn.dev/firn/internal/compute"
 	"firn.dev/firn/internal/compute/computetest"
+	"firn.dev/firn/internal/errs"
+	"firn.dev/firn/internal/scheduler"
 )
 
 func TestNextProcessGoesOn(t *testing.T) {
@@ -145,6 +148,30 @@ func TestRowsWithoutContainers(t *testing.T) {
 	}
 	r.await(cancelling, catalog.JobCancelled)
 	r.clean()
+}
+
+// The log of a job that runs on another server is there; who asks here is told where.
+func TestLogOfAnotherServer(t *testing.T) {
+	t.Parallel()
+	r := setup(t)
+	id := r.running(catalog.Instance{Status: "READY", Started: time.Now()}, "echo x", "exit 0")
+	o := r.options
+	o.Worker = "w2"
+	ask := func(want string) {
+		t.Helper()
+		_, err := scheduler.New(o).Logs(t.Context(), r.row(id), 0, 0, time.Time{}, false)
+		if !errs.Is(err, errs.Unavailable) || !strings.Contains(errs.MessageOf(err), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+	ask("runs on another server: ask there for its log, or here when it has ended")
+	r.update(func(tx catalog.Tx) error {
+		if err := tx.AddNode(&catalog.Node{ID: "w10.1", URL: "http://w10"}); err != nil {
+			return err
+		}
+		return tx.AddNode(&catalog.Node{ID: "w1.1", URL: "http://w1"})
+	})
+	ask("runs on http://w1: ask there")
 }
 
 func TestVanishedContainer(t *testing.T) {
