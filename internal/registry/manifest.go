@@ -260,16 +260,12 @@ const maxPage = 1000
 // getTags lists the tags of an image in pages. A page that is not the last carries a Link to the next, and only then.
 func (g *Registry) getTags(w http.ResponseWriter, r *request) error {
 	query := r.URL.Query()
-	page := maxPage
-	if n := query.Get("n"); n != "" {
-		asked, err := strconv.Atoi(n)
-		if err != nil || asked < 0 {
-			return coded(unsupported, errs.New(errs.Invalid, "page size %.20q is no number", n))
-		}
-		page = min(asked, maxPage)
+	page, err := pageSize(query)
+	if err != nil {
+		return err
 	}
 	var tags []string
-	err := g.Catalog.View(r.Context(), func(tx catalog.Tx) error {
+	err = g.Catalog.View(r.Context(), func(tx catalog.Tx) error {
 		repository, err := g.repository(tx, r.id, r.repository, catalog.Read)
 		if err != nil {
 			return err

@@ -101,7 +101,7 @@ func TestRoutes(t *testing.T) {
 		status       int
 		code         string
 	}{
-		{"GET", "/v2/_catalog", 404, "UNSUPPORTED"},
+		{"GET", "/v2/_catalog/x", 404, "UNSUPPORTED"},
 		{"GET", "/v3/", 404, "NAME_UNKNOWN"},
 		{"GET", "/v2x", 404, "NAME_UNKNOWN"},
 		{"GET", "/v2/db/s/repo/tags/list", 400, "NAME_INVALID"},

@@ -20,6 +20,7 @@ type endpoint int
 
 const (
 	endpointBase endpoint = iota
+	endpointCatalog
 	endpointBlob
 	endpointUploads
 	endpointUpload
@@ -50,6 +51,8 @@ type handler func(g *Registry, w http.ResponseWriter, r *request) error
 // methods gives the handlers of an endpoint.
 func methods(e endpoint) map[string]handler {
 	switch e {
+	case endpointCatalog:
+		return map[string]handler{"GET": (*Registry).getCatalog}
 	case endpointBlob:
 		return map[string]handler{"GET": (*Registry).getBlob, "HEAD": (*Registry).headBlob, "DELETE": (*Registry).deleteBlob}
 	case endpointUploads:
@@ -83,8 +86,8 @@ func (g *Registry) serveAPI(w http.ResponseWriter, r *http.Request) {
 	if unknown != nil {
 		id = anonymous()
 	}
-	if unknown != nil && (err != nil || at.endpoint == endpointBase) || id.anonymous() && r.Method != http.MethodGet && r.Method != http.MethodHead {
-		err = g.loginNeeded(r) // the base tells clients where to log in
+	if unknown != nil && (err != nil || at.endpoint == endpointBase || at.endpoint == endpointCatalog) || id.anonymous() && r.Method != http.MethodGet && r.Method != http.MethodHead {
+		err = g.loginNeeded(r) // base and catalog tell clients where to log in
 	}
 	if err != nil {
 		g.fail(w, r, err)
@@ -131,6 +134,9 @@ func parseRoute(path string) (route, error) {
 	rest = strings.TrimPrefix(rest, "/")
 	if rest == "" {
 		return route{endpoint: endpointBase}, nil
+	}
+	if rest == "_catalog" {
+		return route{endpoint: endpointCatalog}, nil
 	}
 	parts := strings.Split(rest, "/")
 	if parts[len(parts)-1] == "uploads" {
