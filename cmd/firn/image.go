@@ -30,12 +30,12 @@ const imageNames = `IMAGE is one of
 // newImageCommand groups what can be asked of an image besides its fitness.
 func newImageCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "image", Short: "Look into images without running them",
+		Use: "image", Short: "Look into images without running them, and carry them in a file",
 		RunE: func(*cobra.Command, []string) error {
 			return usageError("image needs a command: see firn image --help")
 		},
 	}
-	cmd.AddCommand(newImageDiffCommand(), newImageExplainCommand(), newImageSBOMCommand())
+	cmd.AddCommand(newImageDiffCommand(), newImageExplainCommand(), newImageSBOMCommand(), newImageExportCommand(), newImageImportCommand())
 	return cmd
 }
 

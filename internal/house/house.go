@@ -45,6 +45,7 @@ var Plan = map[string][]string{
 	"imagecheck/pep508": {"imagecheck/pep440"},
 	"imagecheck/sbom":   {"imagecheck"},
 	"imagecheck/source": {"imagecheck"},
+	"imagecheck/bundle": {"imagecheck"},
 
 	// Implementations: their contract and nothing else.
 	"catalog/sqlstore": {"catalog"},

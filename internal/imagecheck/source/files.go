@@ -137,6 +137,30 @@ func inflated(ctx context.Context, f *os.File, name string, s Settings) (*os.Fil
 	return temp, nil
 }
 
+// Archive is the files of a tar archive, which may be compressed as a whole. It can be read by several goroutines at once.
+type Archive struct{ files }
+
+// OpenArchive opens an archive; close it after use.
+//
+// Errors: NotFound, Denied, Corrupt, Exhausted, Unavailable, Canceled.
+func OpenArchive(ctx context.Context, name string, s Settings) (*Archive, error) {
+	f, err := openTarball(ctx, name, s)
+	if err != nil {
+		return nil, err
+	}
+	return &Archive{f}, nil
+}
+
+// Open gives the content of a file by its name in the archive.
+//
+// Errors: NotFound.
+func (a *Archive) Open(name string) (io.ReadCloser, error) { return a.open(name) }
+
+// Read gives the content of a small file.
+//
+// Errors: NotFound, Corrupt; Exhausted beyond limit bytes.
+func (a *Archive) Read(name string, limit int64) ([]byte, error) { return readFile(a, name, limit) }
+
 // filesMax bounds the index of a hostile archive.
 const filesMax = 100_000
 

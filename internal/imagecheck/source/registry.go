@@ -21,11 +21,7 @@ func openRegistry(ctx context.Context, text string, s Settings) (*Target, error)
 	if err != nil {
 		return nil, usage("image name %q: %v", text, err)
 	}
-	keychain := s.Keychain
-	if keychain == nil {
-		keychain = authn.DefaultKeychain
-	}
-	get, err := remote.Get(ref, remote.WithContext(ctx), remote.WithAuthFromKeychain(keychain), remote.WithTransport(tlsOnly{remote.DefaultTransport}))
+	get, err := remote.Get(ref, append(s.Remote(), remote.WithContext(ctx))...)
 	if err != nil {
 		return nil, registryError(err, text)
 	}
@@ -45,6 +41,22 @@ func openRegistry(ctx context.Context, text string, s Settings) (*Target, error)
 		return nil, err
 	}
 	return &Target{Image: img, Digest: digest, IndexDigest: get.Digest.String()}, nil
+}
+
+// Keys are the logins to use: those of docker login unless Keychain says otherwise.
+func (s Settings) Keys() authn.Keychain {
+	if s.Keychain == nil {
+		return authn.DefaultKeychain
+	}
+	return s.Keychain
+}
+
+// Transport is how registries are reached: in plain HTTP on this machine only.
+func (s Settings) Transport() http.RoundTripper { return tlsOnly{remote.DefaultTransport} }
+
+// Remote is both as options of package remote.
+func (s Settings) Remote() []remote.Option {
+	return []remote.Option{remote.WithAuthFromKeychain(s.Keys()), remote.WithTransport(s.Transport())}
 }
 
 // indexDepth bounds indexes of indexes.

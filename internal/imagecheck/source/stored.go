@@ -215,12 +215,15 @@ func layoutImage(f files, at, tag string, s Settings) (*Target, error) {
 	return nil, errs.New(errs.Unsupported, "image %s: indexes nested deeper than %d", at, indexDepth)
 }
 
-// tagged finds the entry of index.json with the tag, or the only one.
+// tagged finds the entry of index.json with the tag, or the only one that is no attachment of another.
 func tagged(entries []v1.Descriptor, at, tag string) (v1.Descriptor, error) {
 	var fits []v1.Descriptor
 	var names []string
 	for _, d := range entries {
 		name := d.Annotations[refName]
+		if name == "" && d.ArtifactType != "" {
+			continue
+		}
 		names = append(names, name)
 		if tag == "" || name == tag {
 			fits = append(fits, d)
