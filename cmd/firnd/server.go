@@ -158,9 +158,15 @@ func (s *server) makeRooms(ctx context.Context) error {
 	s.auth = auth.New(s.store, s.config.Account, time.Now, rand.Reader)
 	s.sessions = session.New(s.store, s.auth, time.Now)
 	s.stages = stage.New(s.store, s.blobs)
+	var err error
+	s.node, err = node.Join(ctx, node.Options{Catalog: s.store, Worker: s.worker, URL: s.url, Log: s.log})
+	if err != nil {
+		return err
+	}
 	s.registry = registry.New(registry.Options{
 		Catalog: s.store, Blobs: s.blobs, Authenticator: identities{s.auth}, Authorizer: rights{}, Log: s.log, Now: time.Now,
 		Rand: rand.Reader, URL: s.config.PublicURL, Redirect: s.config.RedirectPulls, Grace: s.config.GCGrace,
+		Writer: s.node.ID(), Alive: s.node.Alive,
 	})
 	s.loops["registry"] = s.registry.Run
 	s.collectGarbage()
@@ -168,10 +174,6 @@ func (s *server) makeRooms(ctx context.Context) error {
 		return err
 	}
 	cache, err := imagecheck.OpenCache(filepath.Join(s.config.DataDir, "cache", "layers"), time.Now)
-	if err != nil {
-		return err
-	}
-	s.node, err = node.Join(ctx, node.Options{Catalog: s.store, Worker: s.worker, URL: s.url, Log: s.log})
 	if err != nil {
 		return err
 	}

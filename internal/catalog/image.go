@@ -53,6 +53,7 @@ type Upload struct {
 	Repository ID
 	Image      string
 	User       string
+	Writer     string // process that writes to it at this moment, or ""
 	Key        string // where the blob store gathers it, from the first byte that does not fit in Body on
 	Body       []byte // what was received while it is small enough for a row: then its length is Offset
 	Offset     int64  // bytes that are safe

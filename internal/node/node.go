@@ -76,6 +76,21 @@ func Join(ctx context.Context, o Options) (*Node, error) {
 // ID names the process in rows.
 func (n *Node) ID() string { return n.id }
 
+// Alive tells whether a process still runs, as far as this one may assume.
+//
+// Errors: those of the catalog.
+func (n *Node) Alive(tx catalog.Tx, id string) (bool, error) {
+	for other, err := range tx.ListNodes(n.o.Limit) {
+		if err != nil {
+			return false, err
+		}
+		if other.ID == id {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
 // Run gives signs of life until ctx ends. What the database refuses is tried again.
 //
 // Errors: Conflict when other processes have given this one up: whatever it runs must stop.

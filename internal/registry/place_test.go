@@ -86,6 +86,8 @@ func replicas(t *testing.T, n int, source string) []*door {
 		if doors[i], err = open(store, s3test.Open(t, o), time.Now); err != nil {
 			t.Fatal(err)
 		}
+		doors[i].Writer = fmt.Sprintf("replica %d", i)
+		doors[i].Alive = func(catalog.Tx, string) (bool, error) { return true, nil }
 		server := httptest.NewServer(doors[i])
 		t.Cleanup(server.Close)
 		doors[i].url, doors[i].host = server.URL, strings.TrimPrefix(server.URL, "http://")

@@ -124,6 +124,7 @@ func isLimited(tx catalog.Tx, repository *catalog.Object) (bool, error) {
 // reserve reserves room for an upload that will have so many bytes, or more when that is not known, and gives for how many it did.
 func (g *Registry) reserve(ctx context.Context, u *upload, total int64, known bool) (int64, error) {
 	row := *u.Upload
+	row.Writer = g.Writer
 	err := g.Catalog.Update(ctx, func(tx catalog.Tx) error {
 		repository, err := tx.ObjectByID(u.Repository)
 		if err != nil {
@@ -141,7 +142,7 @@ func (g *Registry) reserve(ctx context.Context, u *upload, total int64, known bo
 	if err != nil {
 		return 0, err
 	}
-	u.stored, u.Reserved, u.Expires = true, row.Reserved, row.Expires
+	u.stored, u.claimed, u.Writer, u.Reserved, u.Expires = true, true, row.Writer, row.Reserved, row.Expires
 	return u.Reserved, nil
 }
 

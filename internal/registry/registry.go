@@ -36,7 +36,8 @@ type Store interface {
 	blob.Appender
 }
 
-// Options is what a Registry is made of. Catalog, Blobs, Authenticator, Authorizer, Log, Now and Rand must be set.
+// Options is what a Registry is made of. Catalog, Blobs, Authenticator, Authorizer, Log, Now and Rand must be set. What a token and a
+// privilege are good for depends on what Catalog has, and on the time: see again.go.
 type Options struct {
 	Catalog       catalog.Store
 	Blobs         Store
@@ -55,6 +56,10 @@ type Options struct {
 	Redirect bool
 	// UploadTTL is how long an upload may rest before it is removed. Zero means 24 hours.
 	UploadTTL time.Duration
+	// Writer names this process among those that serve the catalog, and Alive tells whether another one still runs: of an upload that
+	// one process writes to, the others keep off. Nil and "" suit a catalog that one process serves.
+	Writer string
+	Alive  func(tx catalog.Tx, writer string) (bool, error)
 	// Grace is for how long the collector of garbage leaves alone what somebody has relied on. Zero means 24 hours.
 	Grace time.Duration
 }
@@ -65,6 +70,7 @@ type Registry struct {
 	trail   trail
 	busy    sync.Map  // ids of uploads that a request is writing to
 	buffers sync.Pool // *[]byte of bufferSize, for hashing
+	again   answerCache
 }
 
 // The defaults of Options.
@@ -88,6 +94,12 @@ func New(o Options) *Registry {
 	if o.Grace == 0 {
 		o.Grace = defaultGrace
 	}
+	if o.Writer == "" {
+		o.Writer = "only"
+	}
+	if o.Alive == nil {
+		o.Alive = func(catalog.Tx, string) (bool, error) { return false, nil }
+	}
 	return &Registry{
 		Options: o,
 		trail:   trail{catalog: o.Catalog},
@@ -103,6 +115,10 @@ func (g *Registry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "/login":
 		g.serveLogin(w, r)
 	default:
+		if r.Method == http.MethodHead {
+			g.serveHead(w, r)
+			return
+		}
 		g.serveAPI(w, r)
 	}
 }

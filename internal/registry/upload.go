@@ -216,7 +216,7 @@ func (g *Registry) appendBody(w http.ResponseWriter, r *request, u *upload) erro
 	if received == nil && r.Method == http.MethodPut {
 		return nil // the upload ends with this request: its progress need not be durable
 	}
-	if err := g.save(context.WithoutCancel(r.Context()), u, began); received == nil {
+	if err := g.saveEnd(context.WithoutCancel(r.Context()), u, began); received == nil {
 		return err
 	}
 	return broken(received)
@@ -308,8 +308,12 @@ func (g *Registry) commit(w http.ResponseWriter, r *request, u *upload, b *catal
 			return err
 		}
 		if u.stored { // without its row the collector may have taken the content for garbage
-			if _, err := tx.Upload(u.ID); err != nil {
+			row, err := tx.Upload(u.ID)
+			if err != nil {
 				return coded(blobUploadUnknown, err)
+			}
+			if u.claimed && row.Writer != g.Writer {
+				return coded(blobUploadInvalid, errs.New(errs.Conflict, "another request writes to upload %s", u.ID))
 			}
 		}
 		if kept, err = tx.PutBlob(b); err != nil {
@@ -350,13 +354,14 @@ func (g *Registry) settle(ctx context.Context, u *upload, kept, pushed *catalog.
 			return err
 		}
 	case kept.Key == pushed.Key:
+		u.claimed = false // its row is gone
 		return nil
 	}
 	g.discard(ctx, pushed.Key)
 	if !u.stored {
 		return nil
 	}
-	return g.Catalog.Update(ctx, func(tx catalog.Tx) error { return tx.DeleteUpload(u.ID) })
+	return g.forget(ctx, u)
 }
 
 // whole tells whether the content of a blob is there.

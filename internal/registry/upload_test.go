@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"path"
 	"strings"
 	"sync"
 	"testing"
@@ -358,4 +359,59 @@ func (c *clock) advance(by time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.now = c.now.Add(by)
+}
+
+// TestEndedUpload writes to an upload that has ended: what it became stays as it was acknowledged.
+func TestEndedUpload(t *testing.T) {
+	t.Parallel()
+	d := serve(t)
+	c := d.as(t, "writer")
+	at := c.begin()
+	first, second := randomBytes(1, 300<<10), randomBytes(2, 300<<10)
+	for _, content := range [][]byte{first, second} {
+		c.want(202, "PATCH", at, bytes.NewReader(content[:200<<10]))
+		c.want(201, "PUT", at+"?digest="+sha256Of(content), bytes.NewReader(content[200<<10:]))
+	}
+	c.wantBlob(sha256Of(first), first)
+	c.wantBlob(sha256Of(second), second)
+	d.wantNoGarbage(t)
+}
+
+// TestUploadOfAnotherProcess finds an upload that another process writes to, while that runs and when it has gone.
+func TestUploadOfAnotherProcess(t *testing.T) {
+	t.Parallel()
+	d := serve(t)
+	runs := true
+	d.Alive = func(catalog.Tx, string) (bool, error) { return runs, nil }
+	c := d.as(t, "writer")
+	content := randomBytes(1, 300<<10)
+	at := c.begin()
+	c.want(202, "PATCH", at, bytes.NewReader(content[:200<<10]))
+	change := func(do func(u *catalog.Upload)) {
+		err := d.store.Update(t.Context(), func(tx catalog.Tx) error {
+			u, err := tx.Upload(catalog.ID(path.Base(at)))
+			if err != nil {
+				return err
+			}
+			if u.Writer != "" {
+				t.Errorf("%s writes to the upload", u.Writer)
+			}
+			do(u)
+			return tx.PutUpload(u)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	change(func(u *catalog.Upload) { u.Writer = "another" })
+	last := content[200<<10:]
+	c.want(409, "PATCH", at, bytes.NewReader(last))
+	c.want(409, "PUT", at+"?digest="+sha256Of(content), bytes.NewReader(last))
+	c.want(409, "DELETE", at, nil)
+	runs = false
+	c.want(416, "PATCH", at, bytes.NewReader(last), "Content-Range", "1-2") // fails, and leaves the upload to everybody
+	change(func(*catalog.Upload) {})
+	c.want(201, "PUT", at+"?digest="+sha256Of(content), bytes.NewReader(last))
+	c.wantBlob(sha256Of(content), content)
+	d.wantNoGarbage(t)
 }

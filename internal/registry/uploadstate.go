@@ -20,6 +20,7 @@ import (
 type upload struct {
 	*catalog.Upload
 	stored  bool // it has a row
+	claimed bool // the row says that this process writes to it
 	limited bool // it counts against a quota
 }
 
@@ -33,32 +34,40 @@ func (g *Registry) newUpload(r *request, repository catalog.ID) (*upload, error)
 	binary.BigEndian.PutUint64(at[:], uint64(g.Now().UnixMilli()))
 	copy(id[:6], at[2:])
 	id[6] = id[6]&0x0f | 0x70
-	return g.emptyUpload(r, repository, id), nil
+	return g.emptyUpload(r, repository, id)
 }
 
-// emptyUpload is the upload of an id that nothing was written to.
-func (g *Registry) emptyUpload(r *request, repository catalog.ID, id uuid.UUID) *upload {
-	text := id.String()
+// emptyUpload is the upload of an id that nothing was written to. Its key is new each time, and neither the digest nor the id: what is
+// pushed again, to an id that has ended too, never overwrites what is in use.
+func (g *Registry) emptyUpload(r *request, repository catalog.ID, id uuid.UUID) (*upload, error) {
+	key, err := uuid.NewRandomFromReader(g.Rand)
+	if err != nil {
+		return nil, errs.Wrap(err, errs.Internal, "there is no randomness for a key")
+	}
+	text := key.String()
 	return &upload{Upload: &catalog.Upload{
-		ID: catalog.ID(text), Repository: repository, Image: r.image, User: r.id.User,
-		// The key is not the digest, so a blob that is pushed again never overwrites one that is in use.
-		Key:     KeyPrefix + text[len(text)-2:] + "/" + text,
+		ID: catalog.ID(id.String()), Repository: repository, Image: r.image, User: r.id.User, Key: KeyPrefix + text[:2] + "/" + text,
 		Expires: time.UnixMilli(int64(binary.BigEndian.Uint64(id[:8]) >> 16)).Add(g.UploadTTL),
-	}}
+	}}, nil
 }
 
 // clockSkew is by how much the clocks of replicas may differ.
 const clockSkew = 5 * time.Minute
 
-// freshUpload gives the upload of an id without a row; ok is false when the id is none that newUpload may have made.
-func (g *Registry) freshUpload(r *request, repository catalog.ID) (u *upload, ok bool) {
+// freshUpload gives the upload of an id without a row, or nil when the id is none that newUpload may have made.
+func (g *Registry) freshUpload(r *request, repository catalog.ID) (*upload, error) {
 	id, err := uuid.Parse(r.reference)
 	if err != nil || id.String() != r.reference || id.Version() != 7 {
-		return nil, false
+		return nil, nil
 	}
-	u = g.emptyUpload(r, repository, id)
-	rest := u.Expires.Sub(g.Now())
-	return u, rest > 0 && rest <= g.UploadTTL+clockSkew
+	u, err := g.emptyUpload(r, repository, id)
+	if err != nil {
+		return nil, err
+	}
+	if rest := u.Expires.Sub(g.Now()); rest <= 0 || rest > g.UploadTTL+clockSkew {
+		return nil, nil
+	}
+	return u, nil
 }
 
 // loadUpload finds the upload of a request.
@@ -77,18 +86,75 @@ func (g *Registry) loadUpload(r *request) (u *upload, err error) {
 	return u, err
 }
 
-// lockUpload finds the upload of a request and keeps other requests from writing to it until release.
+// lockUpload finds the upload of a request and keeps other requests, of all replicas, from writing to it until release. Without that
+// two of them could mix their bytes, and one replace what the other has been acknowledged for.
 func (g *Registry) lockUpload(r *request) (u *upload, release func(), err error) {
 	id := catalog.ID(r.reference)
 	if _, busy := g.busy.LoadOrStore(id, nil); busy {
 		return nil, nil, coded(blobUploadInvalid, errs.New(errs.Conflict, "another request writes to upload %.100s", id))
 	}
-	release = func() { g.busy.Delete(id) }
-	if u, err = g.loadUpload(r); err != nil {
+	release = func() {
+		g.unclaim(r.Context(), u)
+		g.busy.Delete(id)
+	}
+	if u, err = g.loadUpload(r); err == nil && u.stored {
+		err = g.claim(r.Context(), u)
+	}
+	if err != nil {
 		release()
 		return nil, nil, err
 	}
 	return u, release, nil
+}
+
+// claim notes in the row of an upload that this process writes to it.
+//
+// Errors: Conflict when another process does that runs.
+func (g *Registry) claim(ctx context.Context, u *upload) error {
+	err := g.Catalog.Update(ctx, func(tx catalog.Tx) error {
+		row, err := tx.Upload(u.ID)
+		if errs.Is(err, errs.NotFound) {
+			return coded(blobUploadUnknown, errs.Wrap(err, errs.NotFound, "upload %s has ended: begin a new one", u.ID))
+		} else if err != nil {
+			return err
+		}
+		if taken, err := g.taken(tx, row); err != nil {
+			return err
+		} else if taken {
+			return coded(blobUploadInvalid, errs.New(errs.Conflict, "another request writes to upload %s", u.ID))
+		}
+		row.Writer = g.Writer
+		u.Upload = row
+		return tx.PutUpload(row)
+	})
+	u.claimed = err == nil
+	return err
+}
+
+// taken tells whether another process that runs writes to an upload.
+func (g *Registry) taken(tx catalog.Tx, row *catalog.Upload) (bool, error) {
+	if row.Writer == "" || row.Writer == g.Writer {
+		return false, nil
+	}
+	return g.Alive(tx, row.Writer)
+}
+
+// unclaim ends the claim of a request that neither ended the upload nor stored its progress.
+func (g *Registry) unclaim(ctx context.Context, u *upload) {
+	if u == nil || !u.claimed {
+		return
+	}
+	err := g.Catalog.Update(context.WithoutCancel(ctx), func(tx catalog.Tx) error {
+		row, err := tx.Upload(u.ID)
+		if err != nil || row.Writer != g.Writer {
+			return err
+		}
+		row.Writer = ""
+		return tx.PutUpload(row)
+	})
+	if err != nil && !errs.Is(err, errs.NotFound) {
+		g.Log.Warn("an upload stays with this process", "upload", u.ID, "error", err)
+	}
 }
 
 // findUpload finds the upload that a request names, in the image where it began and for the user who began it.
@@ -98,8 +164,8 @@ func (g *Registry) findUpload(tx catalog.Tx, r *request, repository catalog.ID) 
 		return &upload{Upload: row, stored: true}, nil
 	}
 	if errs.Is(err, errs.NotFound) {
-		if u, ok := g.freshUpload(r, repository); ok {
-			return u, nil
+		if u, err := g.freshUpload(r, repository); err != nil || u != nil {
+			return u, err
 		}
 	} else if err != nil {
 		return nil, err
@@ -112,7 +178,16 @@ func (g *Registry) register(ctx context.Context, u *upload) error {
 	if u.stored {
 		return nil
 	}
+	u.Writer, u.claimed = g.Writer, true
 	return g.save(ctx, u, u.Offset)
+}
+
+// saveEnd stores how far an upload has come at the end of a request, which began at an offset.
+func (g *Registry) saveEnd(ctx context.Context, u *upload, began int64) error {
+	u.Writer = ""
+	err := g.save(ctx, u, began)
+	u.claimed = u.claimed && err != nil
+	return err
 }
 
 // save stores how far an upload has come, which began this request at an offset. It keeps reserved what it has.
@@ -126,11 +201,11 @@ func (g *Registry) save(ctx context.Context, u *upload, began int64) error {
 	return err
 }
 
-// putProgress stores an upload that nobody else has written to since it was at an offset, or that had no row.
+// putProgress stores an upload that is at an offset and this process's, or that had no row.
 func (g *Registry) putProgress(tx catalog.Tx, u *catalog.Upload, stored bool, began int64) error {
 	row, err := tx.Upload(u.ID)
 	switch {
-	case err == nil && stored && row.Offset == began, errs.Is(err, errs.NotFound) && !stored:
+	case err == nil && stored && row.Offset == began && row.Writer == g.Writer, errs.Is(err, errs.NotFound) && !stored:
 		u.Expires = tx.Now().Add(g.UploadTTL)
 		return tx.PutUpload(u)
 	case err == nil:
@@ -182,7 +257,11 @@ func (g *Registry) expire(ctx context.Context, u *upload) (bool, error) {
 	defer g.busy.Delete(u.ID)
 	err := g.Catalog.View(ctx, func(tx catalog.Tx) error {
 		now, err := tx.Upload(u.ID)
-		if err == nil && !now.Expires.Equal(u.Expires) {
+		if err != nil {
+			return err
+		}
+		taken, err := g.taken(tx, now)
+		if err == nil && (taken || !now.Expires.Equal(u.Expires)) {
 			return errs.New(errs.NotFound, "upload %s goes on", u.ID)
 		}
 		return err
@@ -203,5 +282,12 @@ func (g *Registry) endUpload(ctx context.Context, u *upload) error {
 	if !u.stored {
 		return nil
 	}
-	return g.Catalog.Update(ctx, func(tx catalog.Tx) error { return tx.DeleteUpload(u.ID) })
+	return g.forget(ctx, u)
+}
+
+// forget removes the row of an upload, whose bytes are gone or are those of a blob now.
+func (g *Registry) forget(ctx context.Context, u *upload) error {
+	err := g.Catalog.Update(ctx, func(tx catalog.Tx) error { return tx.DeleteUpload(u.ID) })
+	u.claimed = u.claimed && err != nil
+	return err
 }

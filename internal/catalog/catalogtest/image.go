@@ -379,7 +379,7 @@ func checkTagOrder(t T, s catalog.Store) {
 
 func checkUploads(t T, s catalog.Store) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC)
-	u := &catalog.Upload{ID: "u1", Repository: "gone", Image: image, User: "U", Key: "k", Body: []byte{0, 1}, Offset: 2, Hash: []byte{2, 3}, Reserved: 2, Expires: at}
+	u := &catalog.Upload{ID: "u1", Repository: "gone", Image: image, User: "U", Writer: "w", Key: "k", Body: []byte{0, 1}, Offset: 2, Hash: []byte{2, 3}, Reserved: 2, Expires: at}
 	later := &catalog.Upload{ID: "u0", Repository: "gone", Image: image, Key: "k0", Expires: at.Add(time.Hour)}
 	update(t, s, func(tx catalog.Tx) error {
 		if err := tx.PutUpload(later); err != nil {

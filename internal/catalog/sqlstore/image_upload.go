@@ -10,19 +10,19 @@ import (
 	"firn.dev/firn/internal/errs"
 )
 
-const uploadColumns columns = `id, repository, image, user_name, key, body, received, hash_state, reserved, expires`
+const uploadColumns columns = `id, repository, image, user_name, writer, key, body, received, hash_state, reserved, expires`
 
 func readUpload(scan scan) (*catalog.Upload, error) {
 	u := &catalog.Upload{}
-	return u, scan(&u.ID, &u.Repository, &u.Image, &u.User, &u.Key, &u.Body, &u.Offset, &u.Hash, &u.Reserved, stamp{&u.Expires})
+	return u, scan(&u.ID, &u.Repository, &u.Image, &u.User, &u.Writer, &u.Key, &u.Body, &u.Offset, &u.Hash, &u.Reserved, stamp{&u.Expires})
 }
 
 // PutUpload implements catalog.Uploads.
 func (t *tx) PutUpload(u *catalog.Upload) error {
 	_, err := t.exec(`INSERT INTO upload (`+string(uploadColumns)+`) VALUES (`+uploadColumns.places()+`)
-		ON CONFLICT (id) DO UPDATE SET body = excluded.body, received = excluded.received, hash_state = excluded.hash_state,
+		ON CONFLICT (id) DO UPDATE SET writer = excluded.writer, body = excluded.body, received = excluded.received, hash_state = excluded.hash_state,
 			reserved = excluded.reserved, expires = excluded.expires`,
-		u.ID, u.Repository, u.Image, u.User, u.Key, u.Body, u.Offset, u.Hash, u.Reserved, micros(u.Expires))
+		u.ID, u.Repository, u.Image, u.User, u.Writer, u.Key, u.Body, u.Offset, u.Hash, u.Reserved, micros(u.Expires))
 	return err
 }
 

@@ -25,7 +25,8 @@ type sqliteEngine struct {
 	read      *sql.DB
 	writer    *writer
 	readers   chan *link // nil where no connection was needed yet
-	temporary string     // folder to remove at the end, or ""
+	watcher   watcher
+	temporary string // folder to remove at the end, or ""
 }
 
 // openSQLite opens a catalog file whose commits are on the disk when they return.
@@ -73,7 +74,7 @@ func connectSQLite(ctx context.Context, file, synchronous string) (_ *sqliteEngi
 	if err != nil {
 		return nil, err
 	}
-	e.read, err = openPool(file, url.Values{"mode": {"ro"}, "_pragma": common}, cap(e.readers))
+	e.read, err = openPool(file, url.Values{"mode": {"ro"}, "_pragma": common}, cap(e.readers)+1)
 	if err == nil {
 		err = migrateSQLite(ctx, e.write, "catalog file "+file)
 	}
@@ -156,7 +157,7 @@ func (e *sqliteEngine) close() error {
 	for range cap(e.readers) {
 		err = errors.Join(err, (<-e.readers).close())
 	}
-	err = errors.Join(err, e.read.Close(), e.writer.link.close(), e.write.Close())
+	err = errors.Join(err, e.watcher.close(), e.read.Close(), e.writer.link.close(), e.write.Close())
 	if e.temporary != "" {
 		err = errors.Join(err, os.RemoveAll(e.temporary))
 	}

@@ -1,0 +1,6 @@
+-- SPDX-License-Identifier: Apache-2.0
+
+-- +goose Up
+
+-- The process that writes to an upload at this moment, or ''.
+ALTER TABLE upload ADD COLUMN writer TEXT NOT NULL DEFAULT '';
