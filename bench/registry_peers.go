@@ -150,6 +150,7 @@ http: {addr: %q}
 		return nil, err
 	}
 	cmd := exec.CommandContext(ctx, filepath.Join(os.Getenv("FIRN_TEST_DISTRIBUTION"), "registry"), "serve", file)
+	cmd.Stderr = io.Discard // each 404, which clients ask for, is an error there
 	cmd.Env = append(os.Environ(), "OTEL_TRACES_EXPORTER=none")
 	p, err := startProcess("distribution", dir, cmd)
 	if err != nil {
@@ -168,7 +169,9 @@ http: {addr: %q}
 
 // startProcess starts a program that is ended, and its directory removed, by stop.
 func startProcess(name, dir string, cmd *exec.Cmd) (*place, error) {
-	cmd.Stderr = os.Stderr
+	if cmd.Stderr == nil {
+		cmd.Stderr = os.Stderr
+	}
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
