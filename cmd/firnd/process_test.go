@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -35,6 +36,9 @@ type installation struct {
 	host string // 127.0.0.1:port
 	args []string
 	last *process
+
+	launcher []string    // the program that runs firnd, which it is given as arguments
+	secret   errs.Secret // the password of ADMIN where its file may be out of reach
 }
 
 func newInstallation(t testing.TB, args ...string) *installation {
@@ -75,11 +79,16 @@ func (b *buffer) String() string {
 	return b.b.String()
 }
 
+// command gives the server, not started.
+func (i *installation) command() *exec.Cmd {
+	args := slices.Concat(i.launcher, []string{"firnd", "serve", "--data-dir", i.dir, "--listen", i.host, "--compute", "none"}, i.args)
+	return exec.Command(args[0], args[1:]...)
+}
+
 // start runs the server and waits until it serves. It is killed when the test ends.
 func (i *installation) start() *process {
 	i.t.Helper()
-	args := append([]string{"serve", "--data-dir", i.dir, "--listen", i.host, "--compute", "none"}, i.args...)
-	p := &process{t: i.t, cmd: exec.Command("firnd", args...), log: &buffer{}, ended: make(chan struct{})}
+	p := &process{t: i.t, cmd: i.command(), log: &buffer{}, ended: make(chan struct{})}
 	p.cmd.Stderr = p.log
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
@@ -134,6 +143,9 @@ func (p *process) stop() int {
 
 func (i *installation) password() errs.Secret {
 	i.t.Helper()
+	if i.secret != "" {
+		return i.secret
+	}
 	text, err := os.ReadFile(filepath.Join(i.dir, passwordFile))
 	if err != nil {
 		i.t.Fatal(err)

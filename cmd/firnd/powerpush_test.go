@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+)
+
+// call makes one request to the registry, without any repetition.
+func (k *powerCut) call(t *testing.T, method, path, contentType string, body []byte) (status int, answer []byte, err error) {
+	resp, answer, err := k.exchange(t, method, path, contentType, body)
+	if err != nil {
+		return 0, nil, err
+	}
+	return resp.StatusCode, answer, nil
+}
+
+func (k *powerCut) exchange(t *testing.T, method, path, contentType string, body []byte) (*http.Response, []byte, error) {
+	if !strings.HasPrefix(path, "http://") {
+		path = "http://" + k.host + path
+	}
+	r, err := http.NewRequestWithContext(t.Context(), method, path, bytes.NewReader(body))
+	if err != nil {
+		return nil, nil, err
+	}
+	r.SetBasicAuth(adminUser, k.secret.Reveal())
+	if contentType != "" {
+		r.Header.Set("Content-Type", contentType)
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	return resp, answer, err
+}
+
+// lookAtTags notes the tags that the list of an image has.
+func (k *powerCut) lookAtTags(t *testing.T, repository string, seen map[string]string) {
+	t.Helper()
+	status, body, err := k.call(t, http.MethodGet, "/v2/"+repository+"/tags/list", "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list struct{ Tags []string }
+	if status != http.StatusNotFound {
+		if err := json.Unmarshal(body, &list); err != nil {
+			t.Fatalf("tags of %s: %v: %s", repository, err, body)
+		}
+	}
+	for _, tag := range list.Tags {
+		seen["listed "+repository+":"+tag] = "there"
+	}
+}
+
+func readLayer(t *testing.T, layer v1.Layer) []byte {
+	r, err := layer.Compressed()
+	if err != nil {
+		t.Error(err)
+		return nil
+	}
+	defer r.Close()
+	content, err := io.ReadAll(r)
+	if err != nil {
+		t.Error(err)
+	}
+	return content
+}
+
+// pusher makes the requests of a push one by one, until one fails.
+type pusher struct {
+	*powerCut
+	t          *testing.T
+	repository string
+	err        error
+}
+
+// send makes a request that has to get a status, and gives where the answer leads.
+func (c *pusher) send(want int, method, path, contentType string, body []byte) (location string) {
+	if c.err != nil {
+		return ""
+	}
+	resp, answer, err := c.exchange(c.t, method, path, contentType, body)
+	if err == nil && resp.StatusCode != want {
+		err = &refusal{resp.Status, method + " " + path + ": " + string(answer)}
+	}
+	if c.err = err; err != nil {
+		return ""
+	}
+	if location = resp.Header.Get("Location"); strings.HasPrefix(location, "/") {
+		location = "http://" + c.host + location
+	}
+	return location
+}
+
+// change makes a request after which things are in other states.
+func (c *pusher) change(want int, method, path, contentType string, body []byte, to map[string]string) {
+	if c.err != nil {
+		return
+	}
+	for thing, state := range to {
+		c.begin(thing, state)
+	}
+	c.send(want, method, path, contentType, body)
+	for thing, state := range to {
+		if c.err == nil {
+			c.acknowledged(thing, state)
+		}
+	}
+}
+
+// blob pushes content in one of the three ways that the specification has.
+func (c *pusher) blob(content []byte, way int) {
+	digest := "sha256:" + digestOf(content)
+	uploads, to := "/v2/"+c.repository+"/blobs/uploads/", map[string]string{"blob " + c.repository + " " + digest: digest}
+	if way == 0 {
+		c.change(http.StatusCreated, http.MethodPost, uploads+"?digest="+digest, "application/octet-stream", content, to)
+		return
+	}
+	at := c.send(http.StatusAccepted, http.MethodPost, uploads, "", nil)
+	if way == 1 {
+		half := len(content) / 2
+		at = c.send(http.StatusAccepted, http.MethodPatch, at, "application/octet-stream", content[:half])
+		content = content[half:]
+	}
+	separator := "?"
+	if strings.Contains(at, "?") {
+		separator = "&"
+	}
+	c.change(http.StatusCreated, http.MethodPut, at+separator+"digest="+digest, "application/octet-stream", content, to)
+}
+
+// tag puts a manifest under a tag, which may have named another.
+func (c *pusher) tag(tag string, manifest []byte) {
+	digest := "sha256:" + digestOf(manifest)
+	c.change(http.StatusCreated, http.MethodPut, "/v2/"+c.repository+"/manifests/"+tag, string(types.DockerManifestSchema2), manifest, map[string]string{
+		"manifest " + c.repository + " " + digest: digest, "image " + c.repository + ":" + tag: digest, "listed " + c.repository + ":" + tag: "there",
+	})
+}
+
+// attach pushes a manifest about another one.
+func (c *pusher) attach(subject, config []byte, n int) {
+	about := "sha256:" + digestOf(subject)
+	manifest := fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":%q,"artifactType":"application/x-note","config":{"mediaType":"application/x-note","digest":"sha256:%s","size":%d},`+
+		`"layers":[],"subject":{"mediaType":%q,"digest":%q,"size":%d},"annotations":{"n":"%d"}}`,
+		types.OCIManifestSchema1, digestOf(config), len(config), types.DockerManifestSchema2, about, len(subject), n)
+	digest := "sha256:" + digestOf(manifest)
+	c.change(http.StatusCreated, http.MethodPut, "/v2/"+c.repository+"/manifests/"+digest, string(types.OCIManifestSchema1), manifest, map[string]string{
+		"manifest " + c.repository + " " + digest: digest, "referrer " + c.repository + " " + about + " " + digest: "there",
+	})
+}
+
+// untag deletes a tag that is there.
+func (c *pusher) untag(tag string) {
+	if c.present("image " + c.repository + ":" + tag) {
+		c.change(http.StatusAccepted, http.MethodDelete, "/v2/"+c.repository+"/manifests/"+tag, "", nil, map[string]string{
+			"image " + c.repository + ":" + tag: "", "listed " + c.repository + ":" + tag: "",
+		})
+	}
+}
