@@ -150,7 +150,7 @@ func pulls(ctx context.Context, name string, places []*place, size, clients int,
 	})
 }
 
-// The parts of a small image, in bytes.
+// smallLayer is the size of the config and of each layer of a small image, in bytes.
 const smallLayer = 20_000
 
 // pushImage pushes an image of a config and three small layers under a tag of its own, and gives that and the digest.
