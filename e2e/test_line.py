@@ -68,7 +68,7 @@ def test_pushing_needs_write_and_pulling_needs_read(pushed):
 
 def test_the_environment_is_resolved_and_pinned(environment):
     row = environment.rows("paula", "DESCRIBE CUSTOM RUNTIME ENVIRONMENT churn_env")[0]
-    assert list(row) == ["name", "image_name", "tag", "digest", "created_on", "updated_on", "owner", "cre_status", "base_image_type", "image"]
+    assert list(row) == ["name", "image_name", "tag", "digest", "created_on", "updated_on", "owner", "cre_status", "base_image_type", "image", "image_status"]
     assert row["cre_status"] == "RESOLVED" and row["owner"] == "PLATFORM_ENGINEER" and row["base_image_type"] == "CPU"
     assert row["digest"] == images(environment)[("churn", "v1")]
     assert re.fullmatch(r"sha256:[0-9a-f]{64}", row["digest"])
