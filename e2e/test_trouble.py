@@ -286,7 +286,7 @@ def test_an_image_of_an_unknown_base_is_told_so(pushed):
 ])
 def test_an_image_that_only_its_run_shows_to_be_unfit(pushed, name, dockerfile, says):
     base = f"{pushed.host}/snowflake/images/snowflake_images/container_runtime/cpu_x86_64:{pushed.base_tag}"
-    docker("build", "-q", "-t", f"firn-e2e/{name}:v1", "-", input=f"FROM {base}\nUSER root\n{dockerfile}\n".encode())
+    docker("build", "-q", "--force-rm", "-t", f"firn-e2e/{name}:v1", "-", input=f"FROM {base}\nUSER root\n{dockerfile}\n".encode())
     pushed.push(f"firn-e2e/{name}:v1", f"{name}:v1")
     text = refused(lambda: pushed.create_environment(f"{name}:v1", f"{name}_env"))
     for say in says:
