@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // ledger is what the server has acknowledged: for each thing the states in which it may be. A thing that nobody is changing has
@@ -16,6 +17,7 @@ type ledger struct {
 	mu     sync.Mutex
 	states map[string][]string
 	acks   int
+	late   atomic.Bool // answers that come from now on promise nothing: they leave a change as one that may have been made
 }
 
 func newLedger() *ledger { return &ledger{states: map[string][]string{}} }
@@ -34,6 +36,9 @@ func (l *ledger) begin(thing, to string) {
 func (l *ledger) acknowledged(thing, to string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.late.Load() {
+		return
+	}
 	l.states[thing] = []string{to}
 	l.acks++
 }
