@@ -73,17 +73,29 @@ func TestContainerDoor(t *testing.T) {
 			t.Error(got)
 		}
 	}
-	if _, err := net.Dial("tcp", fmt.Sprintf("127.0.0.2:%d", port)); err == nil {
-		t.Error("the old address is still open")
-	}
+	wantClosed(t, fmt.Sprintf("127.0.0.2:%d", port))
 	if err := srv.Close(); err != nil {
 		t.Error(err)
 	}
 	if err := <-served; err != http.ErrServerClosed {
 		t.Error(err)
 	}
-	if _, err := net.Dial("tcp", fmt.Sprintf("127.0.0.3:%d", port)); err == nil {
-		t.Error("the closed door is open")
+	wantClosed(t, fmt.Sprintf("127.0.0.3:%d", port))
+}
+
+// wantClosed waits until nobody listens: the system closes a socket when the last goroutine that waited on it has left.
+func wantClosed(t *testing.T, address string) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		c, err := net.Dial("tcp", address)
+		if err != nil {
+			return
+		}
+		_ = c.Close()
+		if time.Now().After(deadline) {
+			t.Errorf("%s is still open", address)
+			return
+		}
 	}
 }
 
