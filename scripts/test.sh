@@ -4,7 +4,8 @@
 # whole line with the real clients. Prints the counts at the end.
 set -euo pipefail
 source "$(dirname "$0")/services.sh"
-need_packages git=git curl=curl gcc=gcc debootstrap=debootstrap /bin/busybox=busybox-static
+need_packages git=git curl=curl gcc=gcc /usr/include/stdio.h=libc6-dev debootstrap=debootstrap /bin/busybox=busybox-static \
+	openssl=openssl /sbin/ip=iproute2 /sbin/losetup=mount /sbin/mkfs.ext4=e2fsprogs
 need_go
 trap stop_services EXIT
 docker_up
