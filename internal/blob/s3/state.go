@@ -125,6 +125,8 @@ func (s *Store) settle(ctx context.Context, st *state, failed error) error {
 	case err == nil && now.Write == st.Write:
 		st.etag = now.etag
 		return nil
+	case err != nil && !errs.Is(err, errs.NotFound):
+		return err // nobody can tell: a write that is refused may be the second copy of one that was done
 	case err == nil && now.etag != st.etag, errs.Is(err, errs.NotFound) && st.etag != "", isPrecondition(failed):
 		return errs.Wrap(failed, errs.Conflict, "another request writes to unfinished blob %s", st.key)
 	default:
