@@ -160,7 +160,7 @@ func (g *Registry) cancelUpload(w http.ResponseWriter, r *request) error {
 
 // patchUpload appends to an upload.
 func (g *Registry) patchUpload(w http.ResponseWriter, r *request) error {
-	u, release, err := g.lockUpload(r)
+	u, release, err := g.writeUpload(r)
 	if err != nil {
 		return err
 	}
@@ -179,7 +179,7 @@ func (g *Registry) putUpload(w http.ResponseWriter, r *request) error {
 	if err := checkDigest(digest); err != nil {
 		return err
 	}
-	u, release, err := g.lockUpload(r)
+	u, release, err := g.writeUpload(r)
 	if err != nil {
 		return err
 	}
@@ -313,7 +313,7 @@ func (g *Registry) commit(w http.ResponseWriter, r *request, u *upload, b *catal
 				return coded(blobUploadUnknown, err)
 			}
 			if u.claimed && row.Writer != g.Writer {
-				return coded(blobUploadInvalid, errs.New(errs.Conflict, "another request writes to upload %s", u.ID))
+				return occupied(u.ID)
 			}
 		}
 		if kept, err = tx.PutBlob(b); err != nil {

@@ -20,6 +20,7 @@ import (
 type upload struct {
 	*catalog.Upload
 	stored  bool // it has a row
+	taken   bool // the row says that another process writes to it, which runs
 	claimed bool // the row says that this process writes to it
 	limited bool // it counts against a quota
 }
@@ -86,18 +87,18 @@ func (g *Registry) loadUpload(r *request) (u *upload, err error) {
 	return u, err
 }
 
-// lockUpload finds the upload of a request and keeps other requests, of all replicas, from writing to it until release. Without that
+// writeUpload finds the upload of a request and keeps other requests, of all replicas, from writing to it until release. Without that
 // two of them could mix their bytes, and one replace what the other has been acknowledged for.
-func (g *Registry) lockUpload(r *request) (u *upload, release func(), err error) {
-	id := catalog.ID(r.reference)
-	if _, busy := g.busy.LoadOrStore(id, nil); busy {
-		return nil, nil, coded(blobUploadInvalid, errs.New(errs.Conflict, "another request writes to upload %.100s", id))
+func (g *Registry) writeUpload(r *request) (u *upload, release func(), err error) {
+	u, unlock, err := g.lockUpload(r)
+	if err != nil {
+		return nil, nil, err
 	}
 	release = func() {
 		g.unclaim(r.Context(), u)
-		g.busy.Delete(id)
+		unlock()
 	}
-	if u, err = g.loadUpload(r); err == nil && u.stored {
+	if u.stored {
 		err = g.claim(r.Context(), u)
 	}
 	if err != nil {
@@ -105,6 +106,28 @@ func (g *Registry) lockUpload(r *request) (u *upload, release func(), err error)
 		return nil, nil, err
 	}
 	return u, release, nil
+}
+
+// lockUpload finds the upload of a request and keeps other requests of this process from it until release. It writes nothing, so that
+// an upload can be given up on a full disk.
+func (g *Registry) lockUpload(r *request) (u *upload, release func(), err error) {
+	id := catalog.ID(r.reference)
+	if _, busy := g.busy.LoadOrStore(id, nil); busy {
+		return nil, nil, occupied(id)
+	}
+	release = func() { g.busy.Delete(id) }
+	if u, err = g.loadUpload(r); err == nil && u.taken {
+		err = occupied(id)
+	}
+	if err != nil {
+		release()
+		return nil, nil, err
+	}
+	return u, release, nil
+}
+
+func occupied(id catalog.ID) error {
+	return coded(blobUploadInvalid, errs.New(errs.Conflict, "another request writes to upload %.100s", id))
 }
 
 // claim notes in the row of an upload that this process writes to it.
@@ -121,7 +144,7 @@ func (g *Registry) claim(ctx context.Context, u *upload) error {
 		if taken, err := g.taken(tx, row); err != nil {
 			return err
 		} else if taken {
-			return coded(blobUploadInvalid, errs.New(errs.Conflict, "another request writes to upload %s", u.ID))
+			return occupied(u.ID)
 		}
 		row.Writer = g.Writer
 		u.Upload = row
@@ -141,7 +164,7 @@ func (g *Registry) taken(tx catalog.Tx, row *catalog.Upload) (bool, error) {
 
 // unclaim ends the claim of a request that neither ended the upload nor stored its progress.
 func (g *Registry) unclaim(ctx context.Context, u *upload) {
-	if u == nil || !u.claimed {
+	if !u.claimed {
 		return
 	}
 	err := g.Catalog.Update(context.WithoutCancel(ctx), func(tx catalog.Tx) error {
@@ -161,7 +184,8 @@ func (g *Registry) unclaim(ctx context.Context, u *upload) {
 func (g *Registry) findUpload(tx catalog.Tx, r *request, repository catalog.ID) (*upload, error) {
 	row, err := tx.Upload(catalog.ID(r.reference))
 	if err == nil && row.Repository == repository && row.Image == r.image && row.User == r.id.User {
-		return &upload{Upload: row, stored: true}, nil
+		taken, err := g.taken(tx, row)
+		return &upload{Upload: row, stored: true, taken: taken}, err
 	}
 	if errs.Is(err, errs.NotFound) {
 		if u, err := g.freshUpload(r, repository); err != nil || u != nil {
@@ -209,7 +233,7 @@ func (g *Registry) putProgress(tx catalog.Tx, u *catalog.Upload, stored bool, be
 		u.Expires = tx.Now().Add(g.UploadTTL)
 		return tx.PutUpload(u)
 	case err == nil:
-		return coded(blobUploadInvalid, errs.New(errs.Conflict, "another request wrote to upload %s", u.ID))
+		return occupied(u.ID)
 	default:
 		return coded(blobUploadUnknown, err)
 	}
