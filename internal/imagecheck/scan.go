@@ -3,6 +3,7 @@
 package imagecheck
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"runtime"
@@ -24,7 +25,9 @@ func (c *checker) read(ctx context.Context, img Image) error {
 	if level, set := c.opts.Policy.level(idPlatform); c.wrongPlatform() && (!set || level == Fail) {
 		return nil
 	}
-	scans, err := c.readLayers(ctx, img)
+	verify := newVerifier(ctx)
+	defer verify.stop()
+	scans, err := c.readLayers(ctx, img, verify)
 	if err != nil {
 		return err
 	}
@@ -37,6 +40,10 @@ func (c *checker) read(ctx context.Context, img Image) error {
 		Required: canonicalNames(c.required), LayerOf: c.layerOf,
 	})
 	c.gpu = c.findGPU()
+	if err := verify.wait(); err != nil {
+		return err
+	}
+	c.report.Image.Verified = c.trusted == 0
 	return nil
 }
 
@@ -53,7 +60,6 @@ func (c *checker) describeLayers(scans []*layer.Scan) {
 	if known {
 		c.report.Image.UnpackedSize = &total
 	}
-	c.report.Image.Verified = c.trusted == 0
 }
 
 // layerOf names a layer for the python inventory.
@@ -71,6 +77,7 @@ const workersMax = 8
 // reader reads the layers of an Image, several at once.
 type reader struct {
 	c      *checker
+	verify *verifier
 	limits layer.Limits
 	layers []v1.Layer
 	scans  []*layer.Scan
@@ -80,10 +87,11 @@ type reader struct {
 	told   int64 // ReadBytes that Progress was last told of
 }
 
-func (c *checker) readLayers(ctx context.Context, img Image) ([]*layer.Scan, error) {
+// readLayers gives what is in each layer. What verify has begun may still find that one is not what it should be.
+func (c *checker) readLayers(ctx context.Context, img Image, verify *verifier) ([]*layer.Scan, error) {
 	ids := c.config.RootFS.DiffIDs
 	c.report.Timing.LayersTotal = len(ids)
-	r := &reader{c: c, scans: make([]*layer.Scan, len(ids)), cached: make([]bool, len(ids))}
+	r := &reader{c: c, verify: verify, scans: make([]*layer.Scan, len(ids)), cached: make([]bool, len(ids))}
 	r.limits = layer.Limits{MaxUnpacked: c.opts.MaxUnpacked, Budget: layer.NewBudget(), Seen: r.seen}
 	if c.opts.Layers != nil {
 		var err error
@@ -122,7 +130,7 @@ func (r *reader) readAll(ctx context.Context, img Image) error {
 			order = append(order, i)
 		}
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return int(r.size(b)>>10) - int(r.size(a)>>10) })
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(r.size(b), r.size(a)) })
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(max(1, min(runtime.NumCPU(), workersMax)))
 	for _, i := range order {
@@ -140,11 +148,16 @@ func (r *reader) readAll(ctx context.Context, img Image) error {
 	return nil
 }
 
+// size gives the stored bytes of a layer: as the manifest says, else as its file has, which costs nothing to ask.
 func (r *reader) size(i int) int64 {
 	if s := r.c.report.Image.Layers[i].Size; s != nil {
 		return *s
 	}
-	return 0
+	n, err := r.layers[i].Size()
+	if err != nil {
+		return 0 // whoever opens it learns why
+	}
+	return n
 }
 
 func (r *reader) readOne(ctx context.Context, i int) error {
@@ -154,58 +167,110 @@ func (r *reader) readOne(ctx context.Context, i int) error {
 		if id, ok := cache.DiffIDOf(*info.Digest); ok && id == info.DiffID {
 			if s, ok := cache.Get(id, layer.FromTar); ok {
 				r.keep(i, s, true)
+				r.count(&r.done)
 				return r.limits.Budget.Charge(s)
 			}
 		}
 	}
-	stored, err := r.layers[i].Compressed()
+	stored, err := r.open(i, info)
 	if err != nil {
-		return &layer.Failure{DiffID: info.DiffID, Err: absent(err, info)}
+		return err
 	}
 	defer stored.Close()
-	if s, err := r.trust(ctx, info.DiffID, stored); s != nil || err != nil {
-		if err == nil {
-			r.keep(i, s, false)
-		}
-		return err
+	if file, ok := stored.(layerFile); ok && layer.IsPlain(file) {
+		return r.readFile(ctx, i, info, file)
 	}
 	s, blob, err := layer.ReadBlob(ctx, info.DiffID, stored, r.limits)
 	if err != nil {
 		return err
 	}
-	if info.Digest != nil {
-		if blob.Digest != *info.Digest {
-			return &layer.Failure{DiffID: info.DiffID, Err: errs.New(errs.Corrupt, "blob %s of layer %s has digest %s", *info.Digest, info.DiffID, blob.Digest)}
-		}
-		// A cache that cannot be written to only makes the next run slower.
-		if cache.Put(s, layer.FromTar) == nil {
-			_ = cache.Learn(*info.Digest, info.DiffID)
-		}
+	if err := sameBlob(info, blob.Digest); err != nil {
+		return err
 	}
+	r.remember(info, s)
 	r.keep(i, s, false)
+	r.count(&r.done)
 	return nil
 }
 
-// trust reads only the headers of a layer that is a plain tar in a file, when the user takes its content on trust; else it gives nil.
-func (r *reader) trust(ctx context.Context, diffID string, stored io.Reader) (*layer.Scan, error) {
-	file, ok := stored.(interface {
-		io.ReaderAt
-		io.Seeker
-	})
-	if !ok || !r.c.opts.TrustLayers || !layer.IsPlain(file) {
-		return nil, nil
+// layerFile is a layer that can be read at any place.
+type layerFile interface {
+	io.ReaderAt
+	io.Seeker
+}
+
+func (r *reader) open(i int, info LayerInfo) (io.ReadCloser, error) {
+	stored, err := r.layers[i].Compressed()
+	if err != nil {
+		return nil, &layer.Failure{DiffID: info.DiffID, Err: absent(err, info)}
 	}
+	return stored, nil
+}
+
+// readFile reads the headers of a plain layer in a file. Its bytes are hashed meanwhile, unless the user takes them on trust.
+func (r *reader) readFile(ctx context.Context, i int, info LayerInfo, file layerFile) error {
+	id, limits := info.DiffID, r.limits
 	size, err := file.Seek(0, io.SeekEnd)
 	if err != nil {
-		return nil, &layer.Failure{DiffID: diffID, Err: foreign(err, "layer %s", diffID)}
+		return &layer.Failure{DiffID: id, Err: foreign(err, "layer %s", id)}
 	}
-	s, err := layer.Skim(ctx, diffID, file, size, r.limits)
-	if err == nil {
-		r.mu.Lock()
-		r.c.trusted++
-		r.mu.Unlock()
+	skimmed := make(chan *layer.Scan, 1)
+	if !r.c.opts.TrustLayers {
+		limits.Seen = nil // who hashes them tells of all bytes
+		r.verify.hash(func(ctx context.Context) error { return r.verifyFile(ctx, i, info, skimmed) })
 	}
-	return s, err
+	var s *layer.Scan
+	err = r.verify.skim(func(context.Context) (err error) {
+		s, err = layer.Skim(ctx, id, file, size, limits)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	skimmed <- s
+	r.keep(i, s, false)
+	if r.c.opts.TrustLayers {
+		r.count(&r.c.trusted)
+		r.count(&r.done)
+	}
+	return nil
+}
+
+// verifyFile hashes a plain layer and remembers what was skimmed of it.
+func (r *reader) verifyFile(ctx context.Context, i int, info LayerInfo, skimmed <-chan *layer.Scan) error {
+	stored, err := r.open(i, info)
+	if err != nil {
+		return err
+	}
+	defer stored.Close()
+	if err := layer.Verify(ctx, info.DiffID, stored, r.limits); err != nil {
+		return err
+	}
+	if err := sameBlob(info, info.DiffID); err != nil {
+		return err
+	}
+	select {
+	case s := <-skimmed:
+		r.remember(info, s)
+		r.count(&r.done)
+	case <-ctx.Done(): // the headers do not decode
+	}
+	return nil
+}
+
+// sameBlob compares what the manifest says of a layer's stored bytes with their digest.
+func sameBlob(info LayerInfo, digest string) error {
+	if info.Digest == nil || *info.Digest == digest {
+		return nil
+	}
+	return &layer.Failure{DiffID: info.DiffID, Err: errs.New(errs.Corrupt, "blob %s of layer %s has digest %s", *info.Digest, info.DiffID, digest)}
+}
+
+// remember puts the scan of a verified layer into the cache. One that cannot be written to only makes the next run slower.
+func (r *reader) remember(info LayerInfo, s *layer.Scan) {
+	if info.Digest != nil && r.c.opts.Cache.Put(s, layer.FromTar) == nil {
+		_ = r.c.opts.Cache.Learn(*info.Digest, info.DiffID)
+	}
 }
 
 // absent tells a layer that was never distributed from one that got lost.
@@ -226,7 +291,13 @@ func (r *reader) keep(i int, s *layer.Scan, cached bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.scans[i], r.cached[i] = s, cached
-	r.done++
+}
+
+// count adds one layer to done, or to those taken on trust.
+func (r *reader) count(n *int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	*n++
 	r.tell()
 }
 

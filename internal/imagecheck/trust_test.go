@@ -115,20 +115,20 @@ func TestKnownLayersAreNotOpened(t *testing.T) {
 	base, model, newer := fx.Tar(fx.Good()...), fx.Tar(fx.File("opt/model", "1")), fx.Tar(fx.File("opt/model", "2"))
 	for _, step := range []struct {
 		layers [][]byte
-		opened []int64
+		opened []bool
 	}{
-		{[][]byte{base, model}, []int64{1, 1}},
-		{[][]byte{base, model}, []int64{0, 0}},
-		{[][]byte{base, newer}, []int64{0, 1}},
-		{[][]byte{base, newer, model}, []int64{0, 0, 0}},
+		{[][]byte{base, model}, []bool{true, true}},
+		{[][]byte{base, model}, []bool{false, false}},
+		{[][]byte{base, newer}, []bool{false, true}},
+		{[][]byte{base, newer, model}, []bool{false, false, false}},
 	} {
 		img := newFiled(fx.New(step.layers...))
 		if r := run(t, img, opts); r.ExitCode != 0 {
 			t.Fatalf("exit %d: %+v", r.ExitCode, r.Error)
 		}
 		for i, want := range step.opened {
-			if got := img.opened[i].Load(); got != want {
-				t.Errorf("layer %d of %d was opened %d times, want %d", i, len(step.layers), got, want)
+			if got := img.opened[i].Load() > 0; got != want {
+				t.Errorf("layer %d of %d was opened: %v, want %v", i, len(step.layers), got, want)
 			}
 		}
 	}

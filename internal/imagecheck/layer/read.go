@@ -57,10 +57,14 @@ func ReadBlob(ctx context.Context, diffID string, stored io.Reader, limits Limit
 	if got := stream.digest(); diffID == "" {
 		b.scan.DiffID = got
 	} else if got != diffID {
-		return nil, Blob{}, &Failure{DiffID: diffID, Err: errs.New(errs.Corrupt, "layer %s unpacks to %s", diffID, got)}
+		return nil, Blob{}, notTheDiffID(diffID, got)
 	}
 	b.scan.UnpackedSize = stream.offset
 	return b.finish(), stream.blob(), nil
+}
+
+func notTheDiffID(diffID, got string) error {
+	return &Failure{DiffID: diffID, Err: errs.New(errs.Corrupt, "layer %s unpacks to %s", diffID, got)}
 }
 
 // readError keeps errors that already say what is wrong and gives the others their place.

@@ -5,6 +5,7 @@ package layer
 import (
 	"archive/tar"
 	"context"
+	"crypto/sha256"
 	"io"
 
 	"firn.dev/firn/internal/errs"
@@ -18,7 +19,7 @@ func IsPlain(stored io.ReaderAt) bool {
 }
 
 // Skim scans one uncompressed layer of size bytes without reading the bodies that a scan does not keep. It takes on trust that the
-// bytes hash to diffID, so its scan must never enter a Cache.
+// bytes hash to diffID: until Verify has found so, its scan must not enter a Cache.
 //
 // Errors: as Read.
 func Skim(ctx context.Context, diffID string, stored io.ReaderAt, size int64, limits Limits) (*Scan, error) {
@@ -33,6 +34,21 @@ func Skim(ctx context.Context, diffID string, stored io.ReaderAt, size int64, li
 	}
 	b.scan.UnpackedSize = size
 	return b.finish(), nil
+}
+
+// Verify reads all of an uncompressed layer and compares it with diffID.
+//
+// Errors: Corrupt for another diffID, else what stored or ctx gave.
+func Verify(ctx context.Context, diffID string, stored io.Reader, limits Limits) error {
+	hash := sha256.New()
+	n, err := io.CopyBuffer(hash, &source{ctx: ctx, r: stored, seen: limits.Seen}, make([]byte, blockSize))
+	if err != nil {
+		return readError(ctx, err, diffID, n)
+	}
+	if got := digestOf(hash); got != diffID {
+		return notTheDiffID(diffID, got)
+	}
+	return nil
 }
 
 // window reads a file in small blocks, so that a header and a short body come with one call.

@@ -23,6 +23,10 @@ type files interface {
 	//
 	// Errors: NotFound, Corrupt.
 	open(name string) (io.ReadCloser, error)
+	// size gives the number of a file's bytes.
+	//
+	// Errors: NotFound, Corrupt.
+	size(name string) (int64, error)
 	io.Closer
 }
 
@@ -62,6 +66,14 @@ func (d directory) open(name string) (io.ReadCloser, error) {
 		return nil, fileError(err, name)
 	}
 	return f, nil
+}
+
+func (d directory) size(name string) (int64, error) {
+	info, err := d.root.Stat(filepath.FromSlash(name))
+	if err != nil {
+		return 0, fileError(err, name)
+	}
+	return info.Size(), nil
 }
 
 func (d directory) Close() error { return d.root.Close() }
@@ -195,6 +207,22 @@ func (t *tarball) index(name string) error {
 }
 
 func (t *tarball) open(name string) (io.ReadCloser, error) {
+	p, err := t.find(name)
+	if err != nil {
+		return nil, err
+	}
+	return part{io.NewSectionReader(t.file, p.offset, p.size)}, nil
+}
+
+func (t *tarball) size(name string) (int64, error) {
+	p, err := t.find(name)
+	return p.size, err
+}
+
+// find follows links to the file that a name means.
+//
+// Errors: NotFound.
+func (t *tarball) find(name string) (place, error) {
 	name = path.Clean(name)
 	for range 10 {
 		p, ok := t.entries[name]
@@ -202,11 +230,11 @@ func (t *tarball) open(name string) (io.ReadCloser, error) {
 			break
 		}
 		if p.link == "" {
-			return part{io.NewSectionReader(t.file, p.offset, p.size)}, nil
+			return p, nil
 		}
 		name = p.link
 	}
-	return nil, errs.New(errs.NotFound, "file %s is not in the archive", name)
+	return place{}, errs.New(errs.NotFound, "file %s is not in the archive", name)
 }
 
 // part is a file inside an archive. It can be read at any place, so that headers can be read without what lies between them.

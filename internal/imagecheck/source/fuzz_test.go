@@ -90,6 +90,14 @@ func (m inMemory) open(name string) (io.ReadCloser, error) {
 	return io.NopCloser(bytes.NewReader(data)), nil
 }
 
+func (m inMemory) size(name string) (int64, error) {
+	data, ok := m[path.Clean(name)]
+	if !ok {
+		return 0, errs.New(errs.NotFound, "file %s does not exist", name)
+	}
+	return int64(len(data)), nil
+}
+
 func (m inMemory) Close() error { return nil }
 
 // FuzzManifests is about the JSON of an image: index, manifest and configuration, which name each other by digest.

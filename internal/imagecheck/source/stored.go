@@ -65,7 +65,10 @@ func (l storedLayer) Digest() (v1.Hash, error) { return v1.Hash{}, l.unsupported
 func (l storedLayer) DiffID() (v1.Hash, error) { return v1.Hash{}, l.unsupported() }
 
 // Size implements v1.Layer.
-func (l storedLayer) Size() (int64, error) { return 0, l.unsupported() }
+func (l storedLayer) Size() (int64, error) {
+	n, err := l.files.size(l.name)
+	return n, missingIsCorrupt(err)
+}
 
 // MediaType implements v1.Layer.
 func (l storedLayer) MediaType() (types.MediaType, error) { return "", l.unsupported() }
