@@ -23,7 +23,7 @@ type Identity struct {
 	Role    string     // the role that a token is bound to; "" when every role of the user may be taken
 	Session int64      // of a session token, else 0
 	JobID   catalog.ID // of a job token, else ""
-	Proof   string     // what the login rests on: registry tokens that are issued to it end when that does
+	Proof   string     // what the login rests on: tokens that are issued to it open the registry no longer than that stands
 }
 
 // Service verifies and issues. It is safe for concurrent use.

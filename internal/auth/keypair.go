@@ -26,6 +26,7 @@ import (
 // Errors: Unauthenticated with number 390144, one text for every reason; what the catalog returns.
 func (s *Service) KeyPair(ctx context.Context, token errs.Secret) (Identity, error) {
 	var user *catalog.Object
+	var fingerprint string
 	var failed error // of the catalog, which says nothing about the token
 	parser := jwt.NewParser(jwt.WithValidMethods([]string{"RS256", "ES256", "ES384", "ES512"}), jwt.WithExpirationRequired(),
 		jwt.WithLeeway(time.Minute), jwt.WithTimeFunc(s.now))
@@ -51,7 +52,8 @@ func (s *Service) KeyPair(ctx context.Context, token errs.Secret) (Identity, err
 		if err != nil {
 			return nil, err
 		}
-		return matchingKey(user.Spec.(*catalog.UserSpec), strings.TrimPrefix(issuer, subject+"."))
+		fingerprint = strings.TrimPrefix(issuer, subject+".")
+		return matchingKey(user.Spec.(*catalog.UserSpec), fingerprint)
 	})
 	if failed != nil {
 		return Identity{}, failed
@@ -60,7 +62,7 @@ func (s *Service) KeyPair(ctx context.Context, token errs.Secret) (Identity, err
 		// The cause is for the log only: its message would tell which users exist.
 		return Identity{}, errs.Wrap(fmt.Errorf("%v", err), errs.Unauthenticated, "JWT token is invalid. [%s]", uuid.NewString()).Numbered(390144, "28000")
 	}
-	return Identity{User: user.Name.Object}, nil
+	return Identity{User: user.Name.Object, Proof: byKey + fingerprint}, nil
 }
 
 // matchingKey gives the public key of the user whose fingerprint the issuer names.

@@ -11,11 +11,13 @@ import (
 	"firn.dev/firn/internal/errs"
 )
 
-// What a login rests on, as Identity.Proof and registry tokens have it: a password, by the hash of its hash, or a programmatic
-// access token, by its hash. A changed password and a removed token end what was issued on them.
+// What a login rests on, as Identity.Proof and the tokens of sessions and of the registry have it: a password, by the hash of its
+// hash, a programmatic access token, by its hash, or a key pair, by its fingerprint. A changed password, a removed token and an
+// unset key end at the registry what was issued on them.
 const (
 	byPassword = "password:"
 	byToken    = "token:"
+	byKey      = "key:"
 )
 
 func proofOfPassword(hash string) string { return byPassword + hashOf(hash) }
@@ -67,7 +69,7 @@ func (s *Service) stands(tx catalog.Tx, t catalog.Token) error {
 	}
 	ended := errs.New(errs.Unauthenticated, "what the token was issued for has ended: log in again")
 	switch {
-	case t.Use != catalog.TokenRegistry:
+	case t.Use == catalog.TokenProgram: // its name is the user's choice
 		return nil
 	case strings.HasPrefix(t.Name, byPassword):
 		if t.Name != proofOfPassword(owner.Spec.(*catalog.UserSpec).PasswordHash) {
@@ -81,6 +83,10 @@ func (s *Service) stands(tx catalog.Tx, t catalog.Token) error {
 			return err
 		}
 		return s.live(by)
+	case strings.HasPrefix(t.Name, byKey):
+		if _, err := matchingKey(owner.Spec.(*catalog.UserSpec), strings.TrimPrefix(t.Name, byKey)); err != nil {
+			return ended
+		}
 	}
 	return nil
 }

@@ -98,7 +98,7 @@ func (s *Service) Token(ctx context.Context, text errs.Secret) (Identity, error)
 		case t.JobID != "" || t.User == "":
 		case t.Use == catalog.TokenProgram:
 			id.Proof = byToken + t.Hash
-		case t.Use == catalog.TokenRegistry:
+		default:
 			id.Proof = t.Name
 		}
 		if t.JobID == "" {

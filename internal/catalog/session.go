@@ -49,7 +49,7 @@ type Token struct {
 	Role    string // role restriction, "" for none
 	Session int64  // for TokenSession, TokenMaster and those issued by a session; else 0
 	JobID   ID     // for TokenJob
-	Name    string // of a programmatic token, or what a transfer token opens ("<stage id> <path>")
+	Name    string // of a programmatic token, or what the login rests on of a session, master or registry token (auth.Identity.Proof)
 	Created time.Time
 	Expires time.Time
 

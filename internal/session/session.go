@@ -64,7 +64,7 @@ func (m *Manager) Open(ctx context.Context, l Login) (*catalog.Session, Tokens, 
 		if err = tx.PutSession(s); err != nil {
 			return err
 		}
-		tokens, err = m.issue(tx, s)
+		tokens, err = m.issue(tx, s, l.Identity.Proof)
 		return err
 	})
 	return s, tokens, err

@@ -22,17 +22,17 @@ const (
 // touchAfter is how old Session.LastUsed may get before a request writes it again.
 const touchAfter = 5 * time.Minute
 
-func (m *Manager) issue(tx catalog.Tx, s *catalog.Session) (Tokens, error) {
-	text, err := m.put(tx, s, catalog.TokenSession, auth.SessionTTL)
+func (m *Manager) issue(tx catalog.Tx, s *catalog.Session, proof string) (Tokens, error) {
+	text, err := m.put(tx, s, proof, catalog.TokenSession, auth.SessionTTL)
 	if err != nil {
 		return Tokens{}, err
 	}
-	master, err := m.put(tx, s, catalog.TokenMaster, auth.MasterTTL)
+	master, err := m.put(tx, s, proof, catalog.TokenMaster, auth.MasterTTL)
 	return Tokens{Session: text, Master: master}, err
 }
 
-func (m *Manager) put(tx catalog.Tx, s *catalog.Session, use catalog.TokenUse, ttl time.Duration) (errs.Secret, error) {
-	text, t, err := m.auth.NewToken(catalog.Token{Use: use, User: s.User, Session: s.ID, JobID: s.JobID}, ttl)
+func (m *Manager) put(tx catalog.Tx, s *catalog.Session, proof string, use catalog.TokenUse, ttl time.Duration) (errs.Secret, error) {
+	text, t, err := m.auth.NewToken(catalog.Token{Use: use, User: s.User, Session: s.ID, JobID: s.JobID, Name: proof}, ttl)
 	if err != nil {
 		return "", err
 	}
@@ -45,7 +45,7 @@ func (m *Manager) put(tx catalog.Tx, s *catalog.Session, use catalog.TokenUse, t
 func (m *Manager) Find(ctx context.Context, token errs.Secret) (*catalog.Session, error) {
 	var s *catalog.Session
 	err := m.catalog.View(ctx, func(tx catalog.Tx) (err error) {
-		s, err = m.find(tx, token, catalog.TokenSession, numberExpired)
+		s, _, err = m.find(tx, token, catalog.TokenSession, numberExpired)
 		return err
 	})
 	if err != nil || m.now().Sub(s.LastUsed) < touchAfter {
@@ -54,22 +54,23 @@ func (m *Manager) Find(ctx context.Context, token errs.Secret) (*catalog.Session
 	return s, m.touch(ctx, s.ID)
 }
 
-func (m *Manager) find(tx catalog.Tx, token errs.Secret, use catalog.TokenUse, expired int) (*catalog.Session, error) {
+// find gives a session that is open, and what the login rested on whose token was shown.
+func (m *Manager) find(tx catalog.Tx, token errs.Secret, use catalog.TokenUse, expired int) (s *catalog.Session, proof string, err error) {
 	t, err := m.auth.Lookup(tx, token, use)
 	if errs.Is(err, errs.Unauthenticated) {
 		if t.Use == use { // known, so it has expired
-			return nil, errs.New(errs.Unauthenticated, "Authentication token has expired.  The user must authenticate again.").Numbered(expired, "08001")
+			return nil, "", errs.New(errs.Unauthenticated, "Authentication token has expired.  The user must authenticate again.").Numbered(expired, "08001")
 		}
-		return nil, gone()
+		return nil, "", gone()
 	}
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	s, err := tx.Session(t.Session)
+	s, err = tx.Session(t.Session)
 	if errs.Is(err, errs.NotFound) || err == nil && !s.Closed.IsZero() {
-		return nil, gone()
+		return nil, "", gone()
 	}
-	return s, err
+	return s, t.Name, err
 }
 
 func gone() error {
@@ -94,13 +95,13 @@ func (m *Manager) touch(ctx context.Context, id int64) error {
 //
 // Errors: Unauthenticated with number 390114 for an expired master token, 390104 for an unknown one.
 func (m *Manager) Renew(ctx context.Context, master errs.Secret) (*catalog.Session, Tokens, error) {
-	return m.hand(ctx, master, func(tx catalog.Tx, s *catalog.Session) (Tokens, error) {
+	return m.hand(ctx, master, func(tx catalog.Tx, s *catalog.Session, proof string) (Tokens, error) {
 		s.LastUsed = m.now()
 		s.Expires = s.LastUsed.Add(auth.MasterTTL)
 		if err := tx.PutSession(s); err != nil {
 			return Tokens{}, err
 		}
-		return m.issue(tx, s)
+		return m.issue(tx, s, proof)
 	})
 }
 
@@ -109,20 +110,21 @@ func (m *Manager) Renew(ctx context.Context, master errs.Secret) (*catalog.Sessi
 //
 // Errors: as Renew.
 func (m *Manager) Issue(ctx context.Context, master errs.Secret) (*catalog.Session, Tokens, error) {
-	return m.hand(ctx, master, func(tx catalog.Tx, s *catalog.Session) (Tokens, error) {
-		text, err := m.put(tx, s, catalog.TokenSession, auth.SessionTTL)
+	return m.hand(ctx, master, func(tx catalog.Tx, s *catalog.Session, proof string) (Tokens, error) {
+		text, err := m.put(tx, s, proof, catalog.TokenSession, auth.SessionTTL)
 		return Tokens{Session: text, Master: master}, err
 	})
 }
 
-func (m *Manager) hand(ctx context.Context, master errs.Secret, fn func(catalog.Tx, *catalog.Session) (Tokens, error)) (*catalog.Session, Tokens, error) {
+func (m *Manager) hand(ctx context.Context, master errs.Secret, fn func(tx catalog.Tx, s *catalog.Session, proof string) (Tokens, error)) (*catalog.Session, Tokens, error) {
 	var s *catalog.Session
 	var tokens Tokens
 	err := m.catalog.Update(ctx, func(tx catalog.Tx) (err error) {
-		if s, err = m.find(tx, master, catalog.TokenMaster, numberMasterExpired); err != nil {
+		var proof string
+		if s, proof, err = m.find(tx, master, catalog.TokenMaster, numberMasterExpired); err != nil {
 			return err
 		}
-		tokens, err = fn(tx, s)
+		tokens, err = fn(tx, s, proof)
 		return err
 	})
 	return s, tokens, err
@@ -142,7 +144,7 @@ func (m *Manager) Heartbeat(ctx context.Context, token errs.Secret) error {
 // Close ends a session, its tokens and its temporary objects. Closing one that has ended is no error.
 func (m *Manager) Close(ctx context.Context, token errs.Secret) error {
 	return m.catalog.Update(ctx, func(tx catalog.Tx) error {
-		s, err := m.find(tx, token, catalog.TokenSession, numberExpired)
+		s, _, err := m.find(tx, token, catalog.TokenSession, numberExpired)
 		if errs.Is(err, errs.Unauthenticated) {
 			return nil
 		}
