@@ -64,9 +64,9 @@ class Line:
 
     # -- clients
 
-    def run(self, *args, input=None) -> str:
+    def run(self, *args, input=None, env: dict | None = None) -> str:
         """Runs a client and gives its output, both streams in one."""
-        done = subprocess.run([str(a) for a in args], env=self.env, cwd=ROOT, text=True, input=input,
+        done = subprocess.run([str(a) for a in args], env=env or self.env, cwd=ROOT, text=True, input=input,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         if done.returncode != 0:
             raise Failed(done.stdout)
