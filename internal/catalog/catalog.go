@@ -8,8 +8,8 @@
 // suite that every implementation passes. The rooms above (rbac, session, executor, registry, scheduler) work only through
 // View and Update.
 //
-// Read this file first, then one file per noun: object.go, spec.go, privilege.go, grant.go, report.go, session.go, statement.go,
-// node.go, job.go, image.go, image_event.go, file.go, garbage.go, audit.go.
+// Read this file first, then one file per noun: object.go, spec.go, privilege.go, grant.go, report.go, environment.go, session.go, statement.go,
+// node.go, job.go, image.go, image_event.go, retention.go, file.go, garbage.go, audit.go.
 package catalog
 
 import (
@@ -47,6 +47,7 @@ type Tx interface {
 
 	Objects
 	Reports
+	EnvironmentHistory
 	Grants
 	Sessions
 	ProgramTokens

@@ -27,8 +27,8 @@ type Unused struct {
 // The listings say what is unused in one snapshot, whole chains at once. Each Collect method decides again, about one row, and
 // does nothing when somebody has come to need it: an index goes before what it names, a subject before what is about it.
 type Garbage interface {
-	// RenewHeld renews the leases that ended before the time of all manifests that custom runtime environments and jobs hold
-	// (ManifestHolders). Collect calls rely on it, in the same transaction.
+	// RenewHeld renews the leases that ended before the time of all manifests that custom runtime environments, their
+	// history and jobs hold (ManifestHolders). Collect calls rely on it, in the same transaction.
 	RenewHeld(before time.Time) error
 	// UnusedManifests lists unused manifests, ordered by repository, image and digest.
 	UnusedManifests(before time.Time) iter.Seq2[Unused, error]

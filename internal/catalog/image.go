@@ -72,9 +72,6 @@ type Images interface {
 	ImageStorage
 }
 
-// JobImageHold is for how long a job that has ended holds its image: somebody may want to look into what ran.
-const JobImageHold = 7 * 24 * time.Hour
-
 // Blobs keeps blobs, and which image may serve which: a blob is visible only in images that hold it.
 type Blobs interface {
 	// PutBlob adds a blob that is durable in the blob store (or in Body), or renews the lease of the one that exists, and gives
@@ -126,16 +123,17 @@ type Manifests interface {
 	RenewManifest(repository ID, image, digest string) error
 	// DeleteManifest removes a manifest and its tags, and renews the leases of the manifests that it named.
 	//
-	// Errors: NotFound; Refused when a runtime environment, a job or an index holds it (ManifestHolders): the message names the holders.
+	// Errors: NotFound; Refused when a runtime environment, its history, a job or an index holds it (ManifestHolders): the message names the holders.
 	DeleteManifest(repository ID, image, digest string) error
 	// Referrers lists the manifests of an image whose subject is the digest, ordered by digest.
 	Referrers(repository ID, image, digest string) iter.Seq2[*Manifest, error]
 	// ImageNames lists the images of a repository that have a manifest, in byte order.
 	ImageNames(repository ID) iter.Seq2[string, error]
 	// ManifestHolders names what needs a manifest, so that it may not be deleted: custom runtime environments, by their Digest
-	// and TagDigest, whatever their status, and jobs by their Digest that are not final or ended less than JobImageHold ago. With
-	// digest "" it names what needs any manifest of the repository, without the jobs that have ended: what to look at before the
-	// repository is dropped. Names read "custom runtime environment MY_ENV", "job <id>", in byte order.
+	// and TagDigest, whatever their status, their history likewise for HistoryHold of the account after its Until, and jobs by their
+	// Digest that are not final or ended less than the account's JobHold ago. With digest "" it names what needs any manifest of the
+	// repository, without history and jobs that have ended: what to look at before the repository is dropped. Names read "custom
+	// runtime environment MY_ENV", "history of environment MY_ENV until 2026-01-31 15:04 UTC", "job <id>", in byte order.
 	ManifestHolders(repository ID, image, digest string) ([]string, error)
 }
 

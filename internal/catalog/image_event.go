@@ -12,13 +12,15 @@ type ImageEventKind string
 
 // The kinds of image events.
 const (
-	ImagePushed          ImageEventKind = "PUSH"             // a manifest came, or a tag that was not there
-	ImageTagMoved        ImageEventKind = "TAG_MOVED"        // a tag names another digest
-	ImageTagDeleted      ImageEventKind = "TAG_DELETED"      // somebody deleted a tag
-	ImageManifestDeleted ImageEventKind = "MANIFEST_DELETED" // somebody deleted a manifest, with its tags
-	ImageRetention       ImageEventKind = "RETENTION"        // the repository's rule of retention deleted a tag
-	ImageDrifted         ImageEventKind = "DRIFTED"          // a tag does not name what an environment was registered with any more
-	ImagePulled          ImageEventKind = "PULL"             // first pull after a while: not each one
+	ImagePushed          ImageEventKind = "PUSH"               // a manifest came, or a tag that was not there
+	ImageTagMoved        ImageEventKind = "TAG_MOVED"          // a tag names another digest
+	ImageTagDeleted      ImageEventKind = "TAG_DELETED"        // somebody deleted a tag
+	ImageManifestDeleted ImageEventKind = "MANIFEST_DELETED"   // somebody deleted a manifest, with its tags
+	ImageRetention       ImageEventKind = "RETENTION"          // the repository's rule of retention deleted a tag
+	ImageDrifted         ImageEventKind = "DRIFTED"            // a tag does not name what an environment was registered with any more
+	ImageCollected       ImageEventKind = "MANIFEST_COLLECTED" // nothing named a manifest any more, so it was collected as garbage
+	ImageBlobCollected   ImageEventKind = "BLOB_COLLECTED"     // likewise a blob, which Digest names, of the image
+	ImagePulled          ImageEventKind = "PULL"               // first pull after a while: not each one
 )
 
 // ImageEvent is one thing that happened to an image of a repository.
@@ -29,7 +31,7 @@ type ImageEvent struct {
 	Repository  ID
 	Image       string
 	Tag         string // "" when the event is about a digest alone
-	Digest      string // what the tag names now, "" when it is gone; else the manifest
+	Digest      string // what the tag names now, "" when it is gone; else the manifest, or of ImageBlobCollected the blob
 	Previous    string // what the tag named before
 	User        string // "" for Firn itself and for anonymous pulls
 	Environment string // of ImageDrifted: the name of the custom runtime environment

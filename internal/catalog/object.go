@@ -132,7 +132,7 @@ type Objects interface {
 	// Errors: Exists; NotFound when its schema or database is missing; Invalid for a name with other parts than the kind has.
 	CreateObject(o *Object) error
 	// AlterObject stores name, owner, comment and spec of an object that exists and sets Altered. A new name reaches what is
-	// inside a database or schema; that of a role or user also its grants, tokens, open sessions, objects and jobs.
+	// inside a database or schema; that of a role or user also its grants, tokens, open sessions, objects, their history and jobs.
 	//
 	// Errors: NotFound, also when the new name's schema or database is missing; Exists when the new name is taken.
 	AlterObject(o *Object) error

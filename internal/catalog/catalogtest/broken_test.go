@@ -36,6 +36,7 @@ func brokenStores() map[string]func(catalog.Store) catalog.Store {
 	maps.Copy(all, brokenJobs())
 	maps.Copy(all, brokenImages())
 	maps.Copy(all, brokenImageRules())
+	maps.Copy(all, brokenEnvironments())
 	maps.Copy(all, brokenGarbage())
 	return all
 }

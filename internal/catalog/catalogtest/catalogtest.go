@@ -37,7 +37,8 @@ type Check struct {
 // Checks lists the checks of all nouns.
 func Checks() []Check {
 	return slices.Concat(transactionChecks(), objectChecks(), nameChecks(), grantChecks(), sessionChecks(), statementChecks(), nodeChecks(),
-		jobChecks(), leaseChecks(), fileChecks(), auditChecks(), reportChecks(), imageChecks(), imageRuleChecks(), garbageChecks())
+		jobChecks(), leaseChecks(), fileChecks(), auditChecks(), reportChecks(), imageChecks(), imageRuleChecks(), environmentChecks(),
+		garbageChecks())
 }
 
 // TestStore runs all checks. open gives a new, empty catalog each time and sees to its end.

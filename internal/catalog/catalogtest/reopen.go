@@ -43,6 +43,7 @@ func fillEverything(t T, s catalog.Store) {
 			tx.PutFile(&catalog.File{Stage: objects[5].ID, Path: "a", Key: "k1"}),
 			tx.PutFile(&catalog.File{Stage: objects[5].ID, Path: "a", Key: "k2"}),
 			tx.AddEvent(catalog.Event{Action: "create", Allowed: true}),
+			tx.AddPastEnvironment(past("r", "E", "one")),
 		} {
 			if err != nil {
 				return err
@@ -74,6 +75,7 @@ func everything(t T, s catalog.Store) map[string]any {
 		found["statement"] = must(tx.StatementByRequest(1, "r"))(t)
 		found["jobs"] = all(t, tx.FindJobs(catalog.JobFilter{Worker: "w"}))
 		found["orphans"] = all(t, tx.OrphanKeys(tx.Now().Add(time.Hour)))
+		found["history"] = all(t, tx.PastEnvironments())
 		found["events"] = all(t, tx.Events(time.Time{}, 100))
 		return nil
 	})

@@ -39,9 +39,20 @@ func readUnused(scan scan) (u catalog.Unused, err error) {
 
 // RenewHeld implements catalog.Garbage.
 func (t *tx) RenewHeld(before time.Time) error {
-	_, err := t.exec(`UPDATE manifest SET leased = $1 WHERE leased < $2 AND digest IN
+	account, err := t.account()
+	if err != nil {
+		return err
+	}
+	_, err = t.exec(`UPDATE manifest SET leased = $1 WHERE leased < $2 AND digest IN
 		(SELECT digest FROM job WHERE digest <> '' AND (completed = 0 OR completed > $3))`,
-		micros(t.now), micros(before), micros(t.now.Add(-catalog.JobImageHold)))
+		micros(t.now), micros(before), micros(t.now.Add(-account.JobHold())))
+	if err != nil {
+		return err
+	}
+	_, err = t.exec(`UPDATE manifest SET leased = $1 WHERE leased < $2 AND (repository, image, digest) IN
+		(SELECT repository, image, digest FROM environment_history WHERE ended > $3
+		UNION SELECT repository, image, tag_digest FROM environment_history WHERE ended > $3)`,
+		micros(t.now), micros(before), micros(t.now.Add(-account.HistoryHold())))
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"time"
 
 	"firn.dev/firn/internal/catalog"
 	"firn.dev/firn/internal/errs"
@@ -147,7 +148,11 @@ func (t *tx) DeleteManifest(repository catalog.ID, image, digest string) error {
 		slices.Sort(holders)
 		hint := ""
 		if slices.ContainsFunc(holders, func(h string) bool { return strings.HasPrefix(h, "job ") }) {
-			hint = fmt.Sprintf("; a job holds its image until %d days after its end", int(catalog.JobImageHold.Hours()/24))
+			account, err := t.account()
+			if err != nil {
+				return err
+			}
+			hint = fmt.Sprintf("; a job holds its image until %d days after its end", int(account.JobHold().Hours()/24))
 		}
 		return errs.New(errs.Refused, "manifest %s of image %s is in use by %s%s", digest, image, strings.Join(holders, ", "), hint)
 	}
@@ -183,7 +188,18 @@ func (t *tx) ManifestHolders(repository catalog.ID, image, digest string) ([]str
 			holders = append(holders, "custom runtime environment "+o.Name.String())
 		}
 	}
-	jobs, err := t.jobsHolding(repository, digest)
+	account, err := t.account()
+	if err != nil {
+		return nil, err
+	}
+	if digest != "" {
+		past, err := t.historyHolding(repository, image, digest, account.HistoryHold())
+		if err != nil {
+			return nil, err
+		}
+		holders = append(holders, past...)
+	}
+	jobs, err := t.jobsHolding(repository, digest, account.JobHold())
 	if err != nil {
 		return nil, err
 	}
@@ -193,13 +209,13 @@ func (t *tx) ManifestHolders(repository catalog.ID, image, digest string) ([]str
 }
 
 // jobsHolding names the jobs that need a manifest of the repository, or with digest "" any. The digest of a job does not say where
-// its image is, so the repository must have it.
-func (t *tx) jobsHolding(repository catalog.ID, digest string) ([]string, error) {
+// its image is, so the repository must have it. hold is for how long after their end.
+func (t *tx) jobsHolding(repository catalog.ID, digest string, hold time.Duration) ([]string, error) {
 	here := ` AND EXISTS (SELECT 1 FROM manifest WHERE manifest.digest = job.digest AND manifest.repository = $1)`
 	jobs := list(t, readID, `SELECT id FROM job WHERE digest <> '' AND completed = 0`+here, repository)
 	if digest != "" {
 		jobs = list(t, readID, `SELECT id FROM job WHERE digest <> '' AND digest = $2 AND (completed = 0 OR completed > $3)`+here,
-			repository, digest, micros(t.now.Add(-catalog.JobImageHold)))
+			repository, digest, micros(t.now.Add(-hold)))
 	}
 	var names []string
 	for id, err := range jobs {

@@ -42,6 +42,7 @@ func TestImageStatementsUseAnIndex(t *testing.T) {
 			func() error { _, err := tx.HoldsBlob(here, "b"); return err },
 			func() error { return walk(tx.ImageSizes(repository.ID)) },
 			func() error { _, err := tx.ManifestHolders(repository.ID, "i", "d"); return err },
+			func() error { return tx.AddPastEnvironment(&catalog.PastEnvironment{}) },
 			func() error { return tx.PutImagePull(pull) },
 			func() error { _, err := tx.ImagePull(repository.ID, "i", "d"); return err },
 			func() error { return walk(tx.ImagePulls(repository.ID)) },

@@ -176,6 +176,7 @@ func (t *tx) renameEverywhere(kind catalog.Kind, from, to catalog.Name) error {
 			"UPDATE session SET role = $1 WHERE role = $2 AND closed = 0",
 			"UPDATE token SET role = $1 WHERE role = $2",
 			"UPDATE job SET owner = $1 WHERE owner = $2",
+			"UPDATE environment_history SET owner = $1 WHERE owner = $2",
 		}
 	case catalog.KindUser:
 		texts = []string{
