@@ -1,102 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every common client of container registries, as it is: login, push, pull, copy, list, attach, sign, delete."""
-import base64
-import gzip
-import hashlib
-import io
 import json
-import os
 import pathlib
-import shutil
 import subprocess
 import tarfile
 
 import pytest
-import requests
 
 from engine import as_root, wait_until
-
-TOOLS = pathlib.Path(os.environ.get("FIRN_TEST_OCI", "/nonexistent"))
-REPOSITORY = "ml/churn/images"
-
-
-def run(*command, cwd=None, env=None, text=None, fails=False) -> str:
-    """Runs a client and gives what it wrote."""
-    done = subprocess.run([str(c) for c in command], cwd=cwd, env=env, input=text, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    assert (done.returncode != 0) == fails, f"{command}: exit {done.returncode}\n{done.stdout}"
-    return done.stdout
-
-
-def layer(name: str, content: bytes) -> bytes:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as tar:
-        info = tarfile.TarInfo(name)
-        info.size = len(content)
-        tar.addfile(info, io.BytesIO(content))
-    return out.getvalue()
-
-
-def digest(data: bytes) -> str:
-    return "sha256:" + hashlib.sha256(data).hexdigest()
-
-
-def layout(directory: pathlib.Path) -> str:
-    """Writes an OCI layout with one image of three layers, one of them too large for a row, and gives the manifest's digest."""
-    blobs = directory / "blobs" / "sha256"
-    blobs.mkdir(parents=True)
-
-    def put(data: bytes, media_type: str) -> dict:
-        (blobs / digest(data).split(":")[1]).write_bytes(data)
-        return {"mediaType": media_type, "digest": digest(data), "size": len(data)}
-
-    layers = [layer("one", b"1" * 100), layer("two", os.urandom(10_000)), layer("three", os.urandom(3_000_000))]
-    config = {"architecture": "amd64", "os": "linux", "config": {"Env": ["PATH=/bin"]},
-              "rootfs": {"type": "layers", "diff_ids": [digest(x) for x in layers]}}
-    manifest = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
-                "config": put(json.dumps(config).encode(), "application/vnd.oci.image.config.v1+json"),
-                "layers": [put(gzip.compress(x, mtime=0), "application/vnd.oci.image.layer.v1.tar+gzip") for x in layers]}
-    entry = {**put(json.dumps(manifest).encode(), manifest["mediaType"]), "annotations": {"org.opencontainers.image.ref.name": "v1"}}
-    (directory / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [entry]}))
-    (directory / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
-    return entry["digest"]
-
-
-class Registry:
-    """The server as a client of registries sees it, with a login for every one of them in one file."""
-
-    def __init__(self, door, directory: pathlib.Path):
-        self.host, self.user, self.password = door.host, "paula", door.passwords["paula"]
-        self.image, self.manifest = directory / "layout", None
-        self.manifest = layout(self.image)
-        self.config = directory / "config"
-        self.config.mkdir()
-        self.env = {**os.environ, "HOME": str(directory), "DOCKER_CONFIG": str(self.config), "REGISTRY_AUTH_FILE": str(self.config / "config.json"),
-                    "XDG_RUNTIME_DIR": str(directory / "run"), "COSIGN_PASSWORD": "", "REGCTL_CONFIG": str(directory / "regctl.json")}
-        self.work = directory
-
-    def name(self, image: str) -> str:
-        return f"{self.host}/{REPOSITORY}/{image}"
-
-    def head(self, image: str, reference: str) -> str | None:
-        """The digest that the server itself tells."""
-        answer = requests.head(f"http://{self.host}/v2/{REPOSITORY}/{image}/manifests/{reference}", timeout=10, auth=(self.user, self.password),
-                               headers={"Accept": "*/*"})
-        return answer.headers["Docker-Content-Digest"] if answer.ok else None
-
-    def log_in(self):
-        """Writes the file that a login of docker writes."""
-        auth = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
-        (self.config / "config.json").write_text(json.dumps({"auths": {self.host: {"auth": auth}}}))
+from need import tool
+from oci import Registry, containerd, digest, layer, run, storage
 
 
 @pytest.fixture
 def registry(door, tmp_path):
-    return Registry(door, tmp_path)
+    return Registry(door.host, "paula", door.passwords["paula"], tmp_path)
 
 
 def test_crane(registry):
     def crane(*args, **more):
-        return run(TOOLS / "crane", *args, "--insecure", env=registry.env, **more)
+        return run(tool("crane"), *args, "--insecure", env=registry.env, **more)
 
     name = registry.name("crane")
     assert "UNAUTHORIZED" in crane("manifest", name + ":v1", fails=True)
@@ -124,7 +47,7 @@ def _file(path: pathlib.Path, data: bytes) -> pathlib.Path:
 
 def test_skopeo(registry):
     def skopeo(*args, **more):
-        return run("skopeo", *args, env=registry.env, **more)
+        return run(tool("skopeo"), *args, env=registry.env, **more)
 
     name = "docker://" + registry.name("skopeo")
     skopeo("login", registry.host, "--tls-verify=false", "-u", registry.user, "--password-stdin", text=registry.password)
@@ -146,24 +69,21 @@ def test_skopeo(registry):
 
 
 @pytest.fixture
-def storage(registry):
-    """Flags that give podman and buildah a store of their own. Their files belong to root."""
-    flags = ["--root", registry.work / "storage", "--runroot", registry.work / "runroot", "--storage-driver", "vfs"]
-    yield flags
-    subprocess.run(as_root("rm", "-rf", registry.work / "storage", registry.work / "runroot"), check=True)
-    shutil.rmtree(registry.work, ignore_errors=True)
+def store(registry):
+    with storage(registry) as flags:
+        yield flags
 
 
-def test_podman(registry, storage):
+def test_podman(registry, store):
     def podman(*args, **more):
-        return run(*as_root("podman", *storage, *args), env=registry.env, **more)
+        return run(*as_root(tool("podman"), *store, *args), env=registry.env, **more)
 
     name = registry.name("podman") + ":v1"
     podman("login", registry.host, "--tls-verify=false", "-u", registry.user, "--password-stdin", text=registry.password)
     podman("pull", f"oci:{registry.image}:v1")
     image = podman("images", "-q").split()[0]
     podman("push", "--tls-verify=false", "--compression-format", "zstd", image, registry.name("podman") + ":zstd")
-    assert "tar+zstd" in run("skopeo", "inspect", "--raw", "--tls-verify=false", "docker://" + registry.name("podman") + ":zstd", env=registry.env)
+    assert "tar+zstd" in run(tool("skopeo"), "inspect", "--raw", "--tls-verify=false", "docker://" + registry.name("podman") + ":zstd", env=registry.env)
     podman("push", "--tls-verify=false", image, name)
     pushed = registry.head("podman", "v1")
     podman("rmi", "-f", image)
@@ -176,9 +96,9 @@ def test_podman(registry, storage):
     assert "index" in podman("search", "--list-tags", "--tls-verify=false", registry.name("podman"))
 
 
-def test_buildah(registry, storage):
+def test_buildah(registry, store):
     def buildah(*args, **more):
-        return run(*as_root("buildah", *storage, *args), env=registry.env, **more)
+        return run(*as_root(tool("buildah"), *store, *args), env=registry.env, **more)
 
     name = registry.name("buildah")
     buildah("login", "--tls-verify=false", "-u", registry.user, "--password-stdin", registry.host, text=registry.password)
@@ -201,7 +121,7 @@ def test_buildah(registry, storage):
 
 def test_oras(registry):
     def oras(*args, **more):
-        return run(TOOLS / "oras", *args, env=registry.env, cwd=registry.work, **more)
+        return run(tool("oras"), *args, env=registry.env, cwd=registry.work, **more)
 
     name = registry.name("oras")
     oras("login", registry.host, "--plain-http", "-u", registry.user, "--password-stdin", text=registry.password)
@@ -231,7 +151,7 @@ def test_oras(registry):
 
 def test_regctl(registry):
     def regctl(*args, **more):
-        return run(TOOLS / "regctl", *args, env=registry.env, cwd=registry.work, **more)
+        return run(tool("regctl"), *args, env=registry.env, cwd=registry.work, **more)
 
     name = registry.name("regctl")
     regctl("registry", "set", registry.host, "--tls", "disabled", "--skip-check")
@@ -257,11 +177,11 @@ def test_cosign(registry, how):
     env = {**registry.env, "COSIGN_EXPERIMENTAL": "1"}
 
     def cosign(*args, **more):
-        return run(TOOLS / "cosign", *args, env=env, cwd=registry.work, **more)
+        return run(tool("cosign"), *args, env=env, cwd=registry.work, **more)
 
     registry.log_in()
     name = registry.name("cosign" + how.replace("-", ""))
-    run("skopeo", "copy", "--dest-tls-verify=false", f"oci:{registry.image}:v1", f"docker://{name}:v1", env=registry.env)
+    run(tool("skopeo"), "copy", "--dest-tls-verify=false", f"oci:{registry.image}:v1", f"docker://{name}:v1", env=registry.env)
     signed = f"{name}@{registry.head('cosign' + how.replace('-', ''), 'v1')}"
     plain = ("--allow-insecure-registry", "--allow-http-registry")
     mode = [] if how == "legacy" else ["--registry-referrers-mode", "oci-1-1"]
@@ -275,26 +195,12 @@ def test_cosign(registry, how):
     if not mode:
         assert "Signatures" in cosign("tree", *plain, signed)
     (registry.work / "other").mkdir()
-    run(TOOLS / "cosign", "generate-key-pair", env=env, cwd=registry.work / "other")
+    run(tool("cosign"), "generate-key-pair", env=env, cwd=registry.work / "other")
     cosign(*[x if x != "cosign.pub" else "other/cosign.pub" for x in found], signed, fails=True)
 
 
 def test_containerd(registry):
-    """ctr is the client of containerd, which docker with the containerd image store also uses."""
-    socket = registry.work / "c.sock"
-    (registry.work / "c.toml").write_text(f"""version = 2
-root = "{registry.work}/croot"
-state = "{registry.work}/cstate"
-[grpc]
-address = "{socket}"
-[ttrpc]
-address = "{socket}.ttrpc"
-""")
-    daemon = subprocess.Popen(as_root("containerd", "-c", registry.work / "c.toml"), stdout=subprocess.DEVNULL, stderr=open(registry.work / "c.log", "w"))
-    try:
-        def ctr(*args):
-            return run(*as_root("ctr", "-a", socket, "--connect-timeout", "20s", *args), env=registry.env)
-
+    with containerd(registry) as ctr:
         name, login = registry.name("ctr") + ":v1", ["--plain-http", "--user", f"{registry.user}:{registry.password}"]
         with tarfile.open(registry.work / "layout.tar", "w") as tar:
             for entry in ("oci-layout", "index.json", "blobs"):
@@ -306,10 +212,6 @@ address = "{socket}.ttrpc"
         ctr("content", "prune", "references")
         ctr("images", "pull", *login, "--snapshotter", "native", name)
         assert pushed in ctr("images", "ls")
-    finally:
-        subprocess.run(as_root("kill", str(daemon.pid)), check=False)
-        daemon.wait(timeout=30)
-        subprocess.run(as_root("rm", "-rf", registry.work / "croot", registry.work / "cstate"), check=True)
 
 
 def test_buildx(registry):
@@ -317,17 +219,17 @@ def test_buildx(registry):
     socket, config = registry.work / "b.sock", registry.work / "buildkitd.toml"
     config.write_text(f'root = "{registry.work}/broot"\n[registry."{registry.host}"]\n  http = true\n[worker.oci]\n  networkMode = "host"\n')
     registry.log_in()
-    daemon = subprocess.Popen(as_root(TOOLS / "buildkitd", "--config", config, "--addr", f"unix://{socket}", "--oci-worker-snapshotter", "native",
+    daemon = subprocess.Popen(as_root(tool("buildkitd"), "--config", config, "--addr", f"unix://{socket}", "--oci-worker-snapshotter", "native",
                                       "--containerd-worker=false"), stdout=subprocess.DEVNULL, stderr=open(registry.work / "b.log", "w"))
     try:
         wait_until(socket.exists, what=f"BuildKit, see {registry.work}/b.log")
 
         def buildx(*args):
-            return run(*as_root(TOOLS / "buildx", *args), env={**registry.env, "BUILDX_BUILDER": "own"}, cwd=registry.work)
+            return run(*as_root(tool("buildx"), *args), env={**registry.env, "BUILDX_BUILDER": "own"}, cwd=registry.work)
 
         buildx("create", "--name", "own", "--driver", "remote", f"unix://{socket}")
         name = registry.name("buildx")
-        run("skopeo", "copy", "--dest-tls-verify=false", f"oci:{registry.image}:v1", f"docker://{name}:base", env=registry.env)
+        run(tool("skopeo"), "copy", "--dest-tls-verify=false", f"oci:{registry.image}:v1", f"docker://{name}:base", env=registry.env)
         (registry.work / "Dockerfile").write_text(f"FROM {name}:base AS early\nCOPY layout/index.json /a\nFROM {name}:base\nCOPY --from=early /a /b\n")
         build = ("build", "--push", "-t", f"{name}:v1", "--cache-to", f"type=registry,ref={name}:cache,mode=max",
                  "--cache-from", f"type=registry,ref={name}:cache", "--progress", "plain", ".")

@@ -16,6 +16,7 @@ import pytest
 import requests
 from snowflake.connector.errors import Error, ProgrammingError
 
+import need
 from conftest import Server
 from engine import docker, job, job_log, set_up, submit, wait_until
 
@@ -37,7 +38,7 @@ class Replica(Server):
 class Replicas:
     def __init__(self, directory):
         self.directory, self.all = directory, []
-        self.name, self.postgres = "firn_e2e_" + uuid.uuid4().hex, os.environ["FIRN_TEST_POSTGRES"]  # as scripts/test.sh sets it
+        self.name, self.postgres = "firn_e2e_" + uuid.uuid4().hex, need.variable("FIRN_TEST_POSTGRES")
         psql(self.postgres, f"CREATE DATABASE {self.name}")
         self.database = urllib.parse.urlsplit(self.postgres)._replace(path="/" + self.name).geturl()
 
