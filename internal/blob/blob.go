@@ -48,9 +48,9 @@ type Store interface {
 // Appender is what a store also has to gather a blob in several steps, over restarts and replicas.
 type Appender interface {
 	// Append writes r at the offset of an unfinished blob and gives the new end. Bytes beyond offset from an earlier, unacknowledged
-	// Append are overwritten. What was appended need not be durable before Finish, but survives the process. When r fails, what
-	// it gave before is kept and the end comes with its error; after an error of the store the end is offset. Callers append to
-	// one key one after the other. offset is 0 or an end that Append gave: elsewhere a store need not be able to cut.
+	// Append are overwritten. What was appended is durable when Append returns. When r fails, what it gave before is kept and the end
+	// comes with its error; after an error of the store the end is offset. Callers append to one key one after the other. offset is 0
+	// or an end that Append gave: elsewhere a store need not be able to cut.
 	//
 	// Errors: NotFound when offset > 0 and there is no such unfinished blob; Conflict when it is shorter than offset; as Put.
 	Append(ctx context.Context, key string, offset int64, r io.Reader) (int64, error)

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"firn.dev/firn/internal/catalog"
 )
 
 // crashDirectory names the environment variable that makes the test program a registry, for TestKill.
@@ -178,4 +180,33 @@ func TestKill(t *testing.T) {
 		}
 	}
 	t.Logf("%d blobs and %d tags survived 3 kills", len(have.blobs), len(have.tags))
+}
+
+// TestLostUpload: when the store has lost what an upload had, the client is told so, and begins anew under the same id.
+func TestLostUpload(t *testing.T) {
+	t.Parallel()
+	d := serve(t)
+	c := d.as(t, "writer")
+	at, content := c.begin(), randomBytes(9, 300<<10)
+	c.want(202, "PATCH", at, bytes.NewReader(content[:200<<10]))
+	err := d.store.View(t.Context(), func(tx catalog.Tx) error {
+		u, err := tx.Upload(catalog.ID(at[strings.LastIndex(at, "/")+1:]))
+		if err != nil {
+			return err
+		}
+		return d.blobs.Abort(t.Context(), u.Key)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := c.want(404, "PATCH", at, bytes.NewReader(content[200<<10:])); r.code() != "BLOB_UPLOAD_UNKNOWN" {
+		t.Errorf("code %s", r.code())
+	}
+	if got := c.want(204, "GET", at, nil).Header.Get("Range"); got != "0-0" {
+		t.Errorf("the upload goes on with %s", got)
+	}
+	c.want(202, "PATCH", at, bytes.NewReader(content))
+	c.want(201, "PUT", at+"?digest="+sha256Of(content), nil)
+	c.wantBlob(sha256Of(content), content)
+	d.wantNoGarbage(t)
 }

@@ -130,7 +130,11 @@ func (g *Registry) receive(ctx context.Context, u *upload, r io.Reader) error {
 	}
 	stream := g.newHashing(r, h)
 	end, err := g.Blobs.Append(ctx, u.Key, offset, stream)
-	if passed := stream.Close(); err != nil && (passed == 0 || end != offset+passed) {
+	passed := stream.Close()
+	if passed == 0 && (errs.Is(err, errs.NotFound) || errs.Is(err, errs.Conflict)) { // the store has lost it: the client must begin a new one
+		return g.end(ctx, u, coded(blobUploadUnknown, err))
+	}
+	if err != nil && (passed == 0 || end != offset+passed) {
 		return err // the store failed: it has nothing of this request, or the hash has seen more than the store has
 	}
 	u.Body = nil

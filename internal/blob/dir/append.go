@@ -24,7 +24,26 @@ func (s *Store) Append(ctx context.Context, key string, offset int64, r io.Reade
 		return offset, err
 	}
 	defer f.Close()
-	return s.write(ctx, f, key, offset, r)
+	end, err := s.write(ctx, f, key, offset, r)
+	if end == offset && offset > 0 {
+		return end, err
+	}
+	if failed := s.flush(f, key, offset == 0); failed != nil {
+		return offset, failed
+	}
+	return end, err
+}
+
+// flush puts an unfinished blob on disk, with its name when that is new. It is not left to Finish: whoever goes on after a power cut
+// goes by the length, which may have come to disk without the bytes.
+func (s *Store) flush(f *os.File, key string, named bool) error {
+	if err := f.Sync(); err != nil {
+		return failure(err, key)
+	}
+	if named {
+		return s.syncDir(partialDir)
+	}
+	return nil
 }
 
 // Finish implements blob.Appender.
@@ -71,6 +90,9 @@ func cut(f *os.File, key string, size int64) error {
 	}
 	if size < 0 {
 		return errs.New(errs.Invalid, "blob %s cannot have %d bytes", key, size)
+	}
+	if info.Size() == size {
+		return nil // to truncate it all the same would be a change that has to be flushed
 	}
 	return failure(f.Truncate(size), key)
 }

@@ -5,7 +5,8 @@
 //
 // Layout: blobs/ holds what is visible, partial/ what is being appended, tmp/ what Put has not finished. A key's file is
 // blobs/ and the key, where directories carry a trailing "+" so that the keys "a" and "a/b" can both exist.
-// What Put and Finish acknowledge is on disk: data fsync, rename, fsync of the directory and of the parents it made.
+// What Put and Finish acknowledge is on disk: data fsync, rename, fsync of the directory and of the parents it made. So is what Append
+// acknowledges: data fsync, and fsync of the directory for the first bytes.
 package dir
 
 import (
