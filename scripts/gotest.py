@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads the output of `go test -json`, prints the output of what failed, and the counts."""
+"""Reads the output of `go test -json`, prints the output of what failed or was skipped, and the counts. Both are failures."""
 import collections
 import json
 import sys
@@ -25,4 +25,4 @@ for line in open(sys.argv[1], encoding="utf-8"):
 for key in failed:
     print("FAILED %s %s\n%s" % (*key, "".join(outputs[key])))
 print("%d passed, %d failed, %d skipped" % (counts["pass"], counts["fail"], counts["skip"]))
-sys.exit(bool(failed))
+sys.exit(bool(failed or counts["skip"]))

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"firn.dev/firn/internal/blob/s3test"
+	"firn.dev/firn/internal/catalog/catalogtest"
 )
 
 // TestConformance runs the OCI distribution conformance suite, all of it, with what its next version adds, on each database and
@@ -23,19 +23,14 @@ func TestConformance(t *testing.T) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("the suite does not build: %v\n%s", err, out)
 	}
-	for database, source := range sources(t) {
+	for database, source := range catalogtest.Databases() {
 		t.Run(database+" and dir", func(t *testing.T) {
 			t.Parallel()
-			conform(t, suite, serveOn(t, source, t.TempDir(), time.Now))
+			conform(t, suite, serveOn(t, source(t), t.TempDir(), time.Now))
 		})
-	}
-	if !s3test.Available() {
-		return
-	}
-	for database, source := range sources(t) {
 		t.Run(database+" and s3", func(t *testing.T) {
 			t.Parallel()
-			conform(t, suite, replicas(t, 1, source)[0])
+			conform(t, suite, replicas(t, 1, source(t))[0])
 		})
 	}
 }

@@ -27,6 +27,7 @@ import (
 	"firn.dev/firn/internal/blob/s3"
 	"firn.dev/firn/internal/blob/s3test"
 	"firn.dev/firn/internal/catalog"
+	"firn.dev/firn/internal/catalog/catalogtest"
 	"firn.dev/firn/internal/catalog/sqlstore"
 	"firn.dev/firn/internal/registry"
 )
@@ -58,12 +59,10 @@ func openBlobs(ctx context.Context, directory string) (blobStore, error) {
 // TestOverS3 runs the other tests of this package once more, with their blobs in S3.
 func TestOverS3(t *testing.T) {
 	t.Parallel()
-	if os.Getenv(bucketEnv) != "" || !s3test.Available() {
-		return
-	}
+	bucket := s3test.URL(t)
 	own := "^(TestOverS3|TestSendfile|TestConformance|TestReplicas|TestRedirect|TestStoreAway)$" // those that choose their store
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.v", "-test.skip="+own, "-test.timeout=15m")
-	cmd.Env = append(os.Environ(), bucketEnv+"="+s3test.URL(t))
+	cmd.Env = append(os.Environ(), bucketEnv+"="+bucket)
 	out, err := cmd.CombinedOutput()
 	passed := len(regexp.MustCompile(`(?m)^--- PASS`).FindAll(out, -1))
 	if err != nil || passed < 20 {
@@ -95,26 +94,13 @@ func replicas(t *testing.T, n int, source string) []*door {
 	return doors
 }
 
-// sources gives an empty catalog on each database that can be tested here.
-func sources(t *testing.T) map[string]string {
-	t.Helper()
-	all := map[string]string{"sqlite": "sqlite:" + filepath.Join(t.TempDir(), "firn.db")}
-	if server := os.Getenv("FIRN_TEST_POSTGRES"); server != "" {
-		all["postgres"] = newDatabase(t, server)
-	}
-	return all
-}
-
 // TestReplicas pushes each chunk of a blob to another replica, and lets two of them write to one upload at once.
 func TestReplicas(t *testing.T) {
 	t.Parallel()
-	if !s3test.Available() {
-		return
-	}
-	for database, source := range sources(t) {
+	for database, source := range catalogtest.Databases() {
 		t.Run(database, func(t *testing.T) {
 			t.Parallel()
-			doors := replicas(t, 3, source)
+			doors := replicas(t, 3, source(t))
 			as := func(i int) client { return doors[i%3].as(t, "writer") }
 			content := randomBytes(1, 23<<20)
 			digest := sha256Of(content)
@@ -193,10 +179,7 @@ func (d *door) wantSound(t *testing.T) {
 // TestRedirect pulls by signed URLs, whole and in ranges, and in the usual way what has none.
 func TestRedirect(t *testing.T) {
 	t.Parallel()
-	if !s3test.Available() {
-		return
-	}
-	d := replicas(t, 1, "sqlite:"+filepath.Join(t.TempDir(), "firn.db"))[0]
+	d := replicas(t, 1, catalogtest.SQLite(t))[0]
 	d.Redirect = true
 	c := d.as(t, "writer")
 	small, large := randomBytes(1, 1000), randomBytes(2, 300<<10)
@@ -266,10 +249,7 @@ func (d *door) wantPull(t *testing.T, path, ranged string, content []byte) {
 // TestStoreAway: while the bucket cannot be reached, a push fails as 503 and nothing of it is acknowledged; afterwards it goes on.
 func TestStoreAway(t *testing.T) {
 	t.Parallel()
-	if !s3test.Available() {
-		return
-	}
-	d := replicas(t, 1, "sqlite:"+filepath.Join(t.TempDir(), "firn.db"))[0]
+	d := replicas(t, 1, catalogtest.SQLite(t))[0]
 	c := d.as(t, "writer")
 	o := s3test.Options(t)
 	working, away := d.Blobs, unreachable(t, o)

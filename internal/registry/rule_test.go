@@ -4,14 +4,10 @@ package registry_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -19,57 +15,22 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"firn.dev/firn/internal/catalog"
+	"firn.dev/firn/internal/catalog/catalogtest"
 )
 
-// onEach runs a test on each database that can be tested here. now may be moved by the test.
+// onEach runs a test on each database. now may be moved by the test.
 func onEach(t *testing.T, test func(t *testing.T, d *door, clock *clock)) {
-	for _, database := range []string{"sqlite", "postgres"} {
-		server := os.Getenv("FIRN_TEST_POSTGRES")
-		if database == "postgres" && server == "" {
-			continue
-		}
+	for database, source := range catalogtest.Databases() {
 		t.Run(database, func(t *testing.T) {
 			t.Parallel()
-			directory := t.TempDir()
-			source := "sqlite:" + filepath.Join(directory, "firn.db")
-			if database == "postgres" {
-				source = newDatabase(t, server)
-			}
 			c := &clock{now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
-			test(t, serveOn(t, source, directory, c.read), c)
+			test(t, serveOn(t, source(t), t.TempDir(), c.read), c)
 		})
 	}
-}
-
-// newDatabase makes a database on the server that lives as long as the test.
-func newDatabase(t *testing.T, server string) string {
-	t.Helper()
-	name := "firn_test_" + uuid.New().String()
-	run := func(text string) {
-		c, err := pgx.Connect(context.Background(), server)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close(context.Background())
-		if _, err := c.Exec(context.Background(), text); err != nil {
-			t.Fatal(err)
-		}
-	}
-	quoted := pgx.Identifier{name}.Sanitize()
-	run("CREATE DATABASE " + quoted)
-	t.Cleanup(func() { run("DROP DATABASE " + quoted + " WITH (FORCE)") })
-	u, err := url.Parse(server)
-	if err != nil {
-		t.Fatal(err)
-	}
-	u.Path = "/" + name
-	return u.String()
 }
 
 // rule changes the rules of DB.S.REPO.

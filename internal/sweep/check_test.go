@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"firn.dev/firn/internal/catalog"
+	"firn.dev/firn/internal/catalog/catalogtest"
 	"firn.dev/firn/internal/registry"
 	"firn.dev/firn/internal/stage"
 	"firn.dev/firn/internal/sweep"
@@ -154,7 +155,7 @@ func TestCheck(t *testing.T) {
 // TestCheckCountsOrphans: objects without a row are no damage, and counted.
 func TestCheckCountsOrphans(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, sources()["sqlite"](t), day)
+	w := newWorld(t, catalogtest.SQLite(t), day)
 	must[[]byte](t)(w.push("app", "v1", "x", ""))
 	s := w.sweeper(day)
 	must[sweep.Report](t)(s.Check(t.Context(), sweep.CheckOptions{}))
@@ -173,7 +174,7 @@ func TestCheckCountsOrphans(t *testing.T) {
 func TestCheckBesideTraffic(t *testing.T) {
 	t.Parallel()
 	const grace = 100 * time.Millisecond
-	r := &race{world: newWorld(t, sources()["sqlite"](t), grace), grace: grace}
+	r := &race{world: newWorld(t, catalogtest.SQLite(t), grace), grace: grace}
 	checks := 0
 	enough := func() bool {
 		return checks >= 20 || len(r.damage) > 0

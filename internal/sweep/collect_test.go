@@ -11,6 +11,7 @@ import (
 
 	"firn.dev/firn/internal/blob/s3test"
 	"firn.dev/firn/internal/catalog"
+	"firn.dev/firn/internal/catalog/catalogtest"
 	"firn.dev/firn/internal/errs"
 	"firn.dev/firn/internal/registry"
 	"firn.dev/firn/internal/stage"
@@ -19,21 +20,19 @@ import (
 
 const day = 24 * time.Hour
 
-// eachDatabase runs a test on every database, and on a bucket where there is one.
+// eachDatabase runs a test on every database, and on a bucket.
 func eachDatabase(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Helper()
-	for name, source := range sources() {
+	for name, source := range catalogtest.Databases() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			test(t, newWorld(t, source(t), day))
 		})
 	}
-	if s3test.Available() {
-		t.Run("s3", func(t *testing.T) {
-			t.Parallel()
-			test(t, newWorldOver(t, sources()["sqlite"](t), s3test.Open(t, s3test.Options(t)), day))
-		})
-	}
+	t.Run("s3", func(t *testing.T) {
+		t.Parallel()
+		test(t, newWorldOver(t, catalogtest.SQLite(t), s3test.Open(t, s3test.Options(t)), day))
+	})
 }
 
 // TestCollect: a moved tag, a deleted index and a dropped repository leave garbage, which goes when the grace is over; what is
@@ -225,7 +224,7 @@ func TestOneAtATime(t *testing.T) {
 // TestForeignStore: the objects of another installation are not garbage.
 func TestForeignStore(t *testing.T) {
 	t.Parallel()
-	a, b := newWorld(t, sources()["sqlite"](t), day), newWorld(t, sources()["sqlite"](t), day)
+	a, b := newWorld(t, catalogtest.SQLite(t), day), newWorld(t, catalogtest.SQLite(t), day)
 	must[[]byte](t)(a.push("app", "v1", "x", ""))
 	o := b.options(day)
 	o.Blobs = a.blobs

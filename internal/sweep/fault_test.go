@@ -17,6 +17,7 @@ import (
 	"firn.dev/firn/internal/blob"
 	"firn.dev/firn/internal/blob/dir"
 	"firn.dev/firn/internal/catalog"
+	"firn.dev/firn/internal/catalog/catalogtest"
 	"firn.dev/firn/internal/registry"
 	"firn.dev/firn/internal/sweep"
 )
@@ -110,7 +111,7 @@ func collectUntilKilled(directory, database string, at int64) error {
 // object, and the next run finds what the killed one left behind.
 func TestKill(t *testing.T) {
 	t.Parallel()
-	for name, source := range sources() {
+	for name, source := range catalogtest.Databases() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			died := 0

@@ -12,15 +12,10 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
-	"os"
-	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"firn.dev/firn/internal/blob/dir"
@@ -62,42 +57,6 @@ type world struct {
 }
 
 func (w *world) now() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) }
-
-// source names the databases that can be tested here.
-func sources() map[string]func(tb testing.TB) string {
-	all := map[string]func(tb testing.TB) string{
-		"sqlite": func(tb testing.TB) string { return "sqlite:" + filepath.Join(tb.TempDir(), "firn.db") },
-	}
-	if server := os.Getenv("FIRN_TEST_POSTGRES"); server != "" {
-		all["postgres"] = func(tb testing.TB) string { return newDatabase(tb, server) }
-	}
-	return all
-}
-
-// newDatabase makes a database on the server that lives as long as the test.
-func newDatabase(tb testing.TB, server string) string {
-	tb.Helper()
-	name := "firn_sweep_" + uuid.NewString()
-	run := func(text string) {
-		c, err := pgx.Connect(context.Background(), server)
-		if err != nil {
-			tb.Fatal(err)
-		}
-		defer c.Close(context.Background())
-		if _, err := c.Exec(context.Background(), text); err != nil {
-			tb.Fatal(err)
-		}
-	}
-	quoted := pgx.Identifier{name}.Sanitize()
-	run("CREATE DATABASE " + quoted)
-	tb.Cleanup(func() { run("DROP DATABASE " + quoted + " WITH (FORCE)") })
-	u, err := url.Parse(server)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	u.Path = "/" + name
-	return u.String()
-}
 
 // openWorld opens a catalog and a directory of blobs; an empty catalog gets an account and the repository DB.S.REPO.
 func openWorld(database string, blobs registry.Store, grace time.Duration) (*world, func() error, error) {

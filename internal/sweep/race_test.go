@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"firn.dev/firn/internal/catalog"
+	"firn.dev/firn/internal/catalog/catalogtest"
 	"firn.dev/firn/internal/errs"
 	"firn.dev/firn/internal/registry"
 	"firn.dev/firn/internal/sweep"
@@ -253,7 +254,7 @@ func (r *race) run(t *testing.T, s *sweep.Sweeper, enough func() bool) []string 
 func TestRace(t *testing.T) {
 	t.Parallel()
 	const grace = 400 * time.Millisecond
-	for name, source := range sources() {
+	for name, source := range catalogtest.Databases() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := &race{world: newWorld(t, source(t), grace), grace: grace}
@@ -319,7 +320,7 @@ func TestRaceSeesDamage(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := &race{world: newWorld(t, sources()["sqlite"](t), grace), grace: grace}
+			r := &race{world: newWorld(t, catalogtest.SQLite(t), grace), grace: grace}
 			o := r.options(grace)
 			tt.change(r, &o)
 			seen := func() bool {

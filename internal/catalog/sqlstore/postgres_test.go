@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"firn.dev/firn/internal/catalog"
+	"firn.dev/firn/internal/catalog/catalogtest"
 	"firn.dev/firn/internal/errs"
 )
 
@@ -14,11 +15,7 @@ import (
 
 func TestUpdateThatAlwaysConflicts(t *testing.T) {
 	t.Parallel()
-	source := sources()["postgres"]
-	if source == nil {
-		return // on SQLite no other writer can get between
-	}
-	s := open(t, source(t))
+	s := open(t, catalogtest.Postgres(t)) // on SQLite no other writer can get between
 	role := &catalog.Object{Kind: catalog.KindRole, Name: catalog.Name{Object: "R"}, Spec: &catalog.RoleSpec{}}
 	if err := s.Update(t.Context(), func(tx catalog.Tx) error { return tx.CreateObject(role) }); err != nil {
 		t.Fatal(err)
@@ -49,11 +46,7 @@ func TestUpdateThatAlwaysConflicts(t *testing.T) {
 
 func TestTextThatPostgresRefuses(t *testing.T) {
 	t.Parallel()
-	source := sources()["postgres"]
-	if source == nil {
-		return // SQLite takes any text
-	}
-	s := open(t, source(t))
+	s := open(t, catalogtest.Postgres(t)) // SQLite takes any text
 	for _, text := range []string{"a\x00b", "a\xffb"} {
 		err := s.Update(t.Context(), func(tx catalog.Tx) error {
 			if err := tx.PutToken(catalog.Token{Hash: "before"}); err != nil {

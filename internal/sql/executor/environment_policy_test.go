@@ -3,50 +3,24 @@
 package executor
 
 import (
-	"context"
 	"encoding/json"
-	"net/url"
-	"os"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
-
 	"firn.dev/firn/internal/catalog"
+	"firn.dev/firn/internal/catalog/catalogtest"
 	"firn.dev/firn/internal/imagecheck"
 )
 
-// onEveryStore runs a test on SQLite, and on PostgreSQL when FIRN_TEST_POSTGRES names one.
+// onEveryStore runs a test on each database.
 func onEveryStore(t *testing.T, test func(t *testing.T, b *jobBench)) {
-	t.Run("sqlite", func(t *testing.T) { t.Parallel(); test(t, newJobBench(t)) })
-	server := os.Getenv("FIRN_TEST_POSTGRES")
-	if server == "" {
-		return
+	for database, source := range catalogtest.Databases() {
+		t.Run(database, func(t *testing.T) {
+			t.Parallel()
+			test(t, newJobBenchOn(t, source(t)))
+		})
 	}
-	t.Run("postgres", func(t *testing.T) {
-		t.Parallel()
-		u, err := url.Parse(server)
-		if err != nil {
-			t.Fatal(err)
-		}
-		name := pgx.Identifier{"firn_test_" + uuid.NewString()}
-		run := func(text string) {
-			c, err := pgx.Connect(context.Background(), server)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer c.Close(context.Background())
-			if _, err := c.Exec(context.Background(), text); err != nil {
-				t.Fatal(err)
-			}
-		}
-		run("CREATE DATABASE " + name.Sanitize())
-		t.Cleanup(func() { run("DROP DATABASE " + name.Sanitize() + " WITH (FORCE)") })
-		u.Path = "/" + name[0]
-		test(t, newJobBenchOn(t, u.String()))
-	})
 }
 
 const teamPolicy = "version: 1\nname: team\npackages:\n  forbidden: [tensorflow]  # über\n"

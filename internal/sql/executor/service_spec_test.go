@@ -157,7 +157,7 @@ func FuzzServiceDoc(f *testing.F) {
 		}
 		once, err := doc.text()
 		if err != nil {
-			t.Skip() // a value that YAML reads and cannot print
+			return // a value that YAML reads and cannot print
 		}
 		again, err := parseServiceDoc(once)
 		if err != nil {
