@@ -143,7 +143,7 @@ func (w *work) alterAccount(ctx context.Context, s *ast.Alter) (*Result, error) 
 	if err != nil {
 		return nil, err
 	}
-	detail, err := w.policyChange(s, set)
+	detail, err := w.accountChange(s, set)
 	if err != nil {
 		return nil, err
 	}

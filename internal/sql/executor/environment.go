@@ -35,6 +35,7 @@ func environmentKind() *kind {
 		check:    checkEnvironment,
 		prepare:  judgeEnvironment,
 		created:  environmentCreated,
+		dropping: environmentEnds,
 	}
 }
 

@@ -23,8 +23,6 @@ func environmentPolicy(ctx context.Context, w *work, _ []query.Value) (query.Val
 	return query.TextValue(string(terms)), nil
 }
 
-func isPolicy(p ast.Property) bool { return p.Name == catalog.PolicyParameter }
-
 // policyParameter is how SHOW PARAMETERS IN ACCOUNT describes the policy.
 func policyParameter() session.Parameter {
 	return session.Parameter{
@@ -42,14 +40,14 @@ func (w *work) policyTitle(text string) string {
 	return p.Name + " (sha256 " + p.SHA256 + ")"
 }
 
-// policyChange checks the policy that ALTER ACCOUNT sets, and gives what the audit trail says of the statement. set holds the values of
-// the statement's parameters.
+// policyChange checks the policy that ALTER ACCOUNT sets, and gives what the audit trail says of that, "" when it sets none. set holds the
+// values of the statement's parameters.
 //
 // Errors: Invalid, with line and key.
 func (w *work) policyChange(s *ast.Alter, set map[string]string) (string, error) {
+	text, given := set[catalog.PolicyParameter]
 	switch {
-	case slices.ContainsFunc(s.Set, isPolicy):
-		text := set[catalog.PolicyParameter]
+	case given:
 		if _, err := w.options.Images.Policy(text); err != nil {
 			return "", errs.New(errs.CodeOf(err), "SQL compilation error:\ninvalid value for parameter '%s': %s", catalog.PolicyParameter, errs.MessageOf(err)).
 				Numbered(1008, "22023")
@@ -58,7 +56,7 @@ func (w *work) policyChange(s *ast.Alter, set map[string]string) (string, error)
 	case slices.Contains(s.Unset, catalog.PolicyParameter):
 		return catalog.PolicyParameter + " unset", nil
 	}
-	return "parameters", nil
+	return "", nil
 }
 
 // samePolicy makes sure that the account's policy is still the one that an image was judged by.

@@ -31,7 +31,7 @@ func viewTable() map[string]relation {
 			upper("STAGE_TYPE", constant("", "Internal Named")), upper("STAGE_OWNER", owner()), upper("COMMENT", comment()),
 			upper("CREATED", createdOn()), upper("LAST_ALTERED", updatedOn()),
 		}),
-		"IMAGE_EVENTS":     imageEvents(),
+		"IMAGE_EVENTS": imageEvents(), "CUSTOM_RUNTIME_ENVIRONMENT_HISTORY": environmentHistory(),
 		"APPLICABLE_ROLES": {columns: textColumns("GRANTEE ROLE_NAME ROLE_OWNER IS_GRANTABLE"), rows: applicableRoles},
 		"ENABLED_ROLES":    {columns: textColumns("ROLE_NAME ROLE_OWNER"), rows: enabledRoles},
 	}

@@ -111,9 +111,8 @@ func (w *work) useSecondaryRoles(ctx context.Context, s *ast.UseSecondaryRoles) 
 
 // alterSession runs ALTER SESSION. Parameters that Firn does not know are kept, as clients send many.
 func (w *work) alterSession(ctx context.Context, s *ast.AlterSession) (*Result, error) {
-	if slices.ContainsFunc(s.Set, isPolicy) {
-		return nil, errs.New(errs.Invalid, "SQL compilation error:\n%s is a parameter of the account: write ALTER ACCOUNT SET", catalog.PolicyParameter).
-			Numbered(1008, "22023")
+	if err := sessionMaySet(s.Set); err != nil {
+		return nil, err
 	}
 	set, err := w.parameterTexts(s.Set)
 	if err != nil {
@@ -298,10 +297,10 @@ func showParameters() show {
 func parametersOf(session1, account map[string]string, inAccount bool) []session.Parameter {
 	all := session.Known()
 	if inAccount {
-		all = append(all, session.Parameter{Name: "EVENT_TABLE", Type: "STRING", Description: "table that events are written to"}, policyParameter())
+		all = append(all, accountParameters()...)
 	}
 	for name := range merged(session1, account) {
-		if _, ok := session.Lookup(name); !ok && name != "EVENT_TABLE" && name != catalog.PolicyParameter {
+		if _, ok := session.Lookup(name); !ok && !ofAccountOnly(name) {
 			all = append(all, session.Parameter{Name: name, Type: "STRING"})
 		}
 	}
