@@ -25,6 +25,7 @@ import sys
 import tarfile
 import tempfile
 import traceback
+import zipfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PIPS = ["22.3.1", "23.0.1", "23.3.2", "24.0", "24.1.2", "24.2", "24.3.1", "25.0.1", "25.1.1", "25.3", "26.0.1", "26.1", "26.3"]
@@ -129,7 +130,7 @@ class Maker:
         name = self.rng.choice(NAMES)
         version = self.rng.choice(LEGACY) if self.chance(0.03) else self.rng.choice(VERSIONS)
         stem = self.spelled(name).replace("-", "_")
-        kind = self.rng.choices(["dist-info", "egg-info", "egg-file", "egg-link", "egg", "odd"], [80, 5, 4, 3, 3, 5])[0]
+        kind = self.rng.choices(["dist-info", "egg-info", "egg-file", "egg-link", "egg", "odd", "zipped-egg", "archive"], [80, 5, 4, 3, 3, 5, 3, 2])[0]
         getattr(self, kind.replace("-", "_"))(name, version, stem)
 
     def dist_info(self, name: str, version: str, stem: str):
@@ -168,6 +169,42 @@ class Maker:
             self.file(directory + "/EGG-INFO/requires.txt", "beta>=1\n")
         if self.chance(0.3):
             self.file("easy-install.pth", f"./{directory}\n")
+
+    def zipped(self, name: str, files: dict[str, bytes]):
+        """A zip archive; half of the time with what zip programs add: directories, a comment, something in front."""
+        out = io.BytesIO(b"#!/bin/sh\n" if self.chance(0.1) else b"")
+        out.seek(0, io.SEEK_END)
+        with zipfile.ZipFile(out, "a", zipfile.ZIP_DEFLATED if self.chance(0.7) else zipfile.ZIP_STORED) as z:
+            for directory in dict.fromkeys(file.rpartition("/")[0] for file in files):
+                if directory and self.chance(0.5):
+                    z.writestr(directory + "/", b"")
+            for file, data in files.items():
+                z.writestr(file, data)
+            z.comment = b"comment" if self.chance(0.1) else b""
+        self.file(name, out.getvalue() if self.chance(0.97) else out.getvalue()[:-9])
+        if self.chance(0.6):
+            with open(self.site / "easy-install.pth", "a", encoding="utf-8") as f:
+                f.write(f"./{name}\n")
+
+    def zipped_egg(self, name: str, version: str, stem: str):
+        header = [line for line in self.header(name, version) if not line.lower().startswith("requires-dist") or self.chance(0.1)]
+        files = {"pkg/__init__.py": b"", "EGG-INFO/PKG-INFO": self.body(header)}
+        if self.chance(0.6):
+            lines = [self.requirement() for _ in range(self.rng.randint(0, 3))]
+            lines += self.rng.choice([[], ["[x]", "beta"], ["[:python_version>='3']", "zeta>=1"]])
+            files["EGG-INFO/requires.txt"] = ("\n".join(line for line in lines if ";" not in line) + "\n").encode()
+        if self.chance(0.1):
+            del files["EGG-INFO/PKG-INFO"]
+        self.zipped(f"{stem}-{version.replace('-', '_')}-py{self.minor}.egg", files)
+
+    def archive(self, name: str, version: str, stem: str):
+        """A wheel or another archive: with metadata at its top if it is in sys.path."""
+        kind = self.rng.choice(["dist-info", "dist-info", "egg-info"])
+        header, top = self.body(self.header(name, version)), f"{stem}-{version.replace('-', '_')}.{kind}"
+        files = {"pkg/__init__.py": b"", f"{top}/METADATA" if kind == "dist-info" else f"{top}/PKG-INFO": header}
+        if kind == "dist-info" and self.chance(0.5):
+            files[f"{top}/WHEEL"] = f"Wheel-Version: 1.0\nTag: {self.rng.choice(TAGS).format(v=self.minor.replace('.', ''))}\n".encode()
+        self.zipped(self.rng.choice([f"{stem}-{version.replace('-', '_')}-py3-none-any.whl", f"{stem}.whl", f"{stem}.zip", f"{stem}-1.egg"]), files)
 
     def odd(self, name: str, version: str, stem: str):
         kind = self.rng.randint(0, 3)

@@ -3,13 +3,17 @@
 package layer
 
 import (
+	"sync"
 	"sync/atomic"
 
 	"firn.dev/firn/internal/errs"
 )
 
 // Budget is the memory that the scans of one image may keep together. It may be used concurrently.
-type Budget struct{ left atomic.Int64 }
+type Budget struct {
+	left    atomic.Int64
+	archive sync.Mutex // held by whoever has a whole archive in memory
+}
 
 // NewBudget gives a full budget.
 func NewBudget() *Budget {

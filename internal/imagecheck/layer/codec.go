@@ -10,7 +10,7 @@ import (
 )
 
 // schema changes whenever a scan keeps other things or is written in another way; older cache entries are then ignored.
-const schema = "firn.layer/3"
+const schema = "firn.layer/4"
 
 // encode writes a scan: paths relative to the one before, so that a directory's prefix is stored once.
 func encode(s *Scan) []byte {

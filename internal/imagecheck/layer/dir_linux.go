@@ -86,13 +86,13 @@ func (b *builder) addInfo(name, rel string, info fs.FileInfo, inodes map[inode]s
 		}
 		inodes[key] = rel
 	}
-	if err := keepFile(&e, name); err != nil {
+	if err := keepFile(&e, name, b.budget); err != nil {
 		return err
 	}
 	return b.add(e)
 }
 
-func keepFile(e *Entry, name string) error {
+func keepFile(e *Entry, name string, budget *Budget) error {
 	if keepOf(e) == keepNothing {
 		return nil
 	}
@@ -101,7 +101,7 @@ func keepFile(e *Entry, name string) error {
 		return err
 	}
 	defer f.Close()
-	return keepBody(e, f)
+	return keepBody(e, f, budget)
 }
 
 func opaque(name string) bool {

@@ -21,6 +21,8 @@ const (
 	keepAll
 	keepLibraries // of a RECORD: the names of shared libraries
 	keepKey       // nothing but the fact that it is a private key
+	keepZip       // the metadata in a zip archive
+	keepSite      // of Python's site.py: whether it is Debian's
 )
 
 // keepOf decides by name and mode alone, because the body has not been read yet.
@@ -35,6 +37,10 @@ func keepOf(e *Entry) keepKind {
 		return keepLibraries
 	case keepWhole(dir, base):
 		return keepAll
+	case isArchive(base):
+		return keepZip
+	case base == "site.py" && strings.HasPrefix(path.Base(dir), "python"):
+		return keepSite
 	case (strings.HasSuffix(base, ".pem") || strings.HasSuffix(base, ".key")) && e.Size <= pemMax:
 		return keepKey
 	case e.Mode&0o111 != 0:
@@ -70,7 +76,7 @@ func keepWhole(dir, base string) bool {
 }
 
 // keepBody reads what is to be kept of e from r, which gives the whole body.
-func keepBody(e *Entry, r io.Reader) error {
+func keepBody(e *Entry, r io.Reader, budget *Budget) error {
 	switch keepOf(e) {
 	case keepHead:
 		head, err := io.ReadAll(io.LimitReader(r, headMax))
@@ -82,6 +88,14 @@ func keepBody(e *Entry, r io.Reader) error {
 		return keepText(e, r, bodyMax, false)
 	case keepLibraries:
 		return keepLibraryNames(e, r)
+	case keepZip:
+		return keepArchive(e, r, budget)
+	case keepSite:
+		text, err := io.ReadAll(io.LimitReader(r, siteMax))
+		if bytes.Contains(text, []byte(`"dist-packages"`)) {
+			e.Flag |= DistPackages
+		}
+		return err
 	case keepKey:
 		body, err := io.ReadAll(io.LimitReader(r, pemMax))
 		if bytes.Contains(body, []byte("PRIVATE KEY-----")) {

@@ -30,10 +30,12 @@ type Flag byte
 
 // The flags.
 const (
-	HasBody    Flag = 1 << iota // Body holds what the check needs of the file, which may be nothing
-	NotUTF8                     // the file is no valid UTF-8
-	PrivateKey                  // the file holds a PEM private key
-	TooLong                     // what was to be kept exceeds the limit and was cut
+	HasBody      Flag = 1 << iota // Body holds what the check needs of the file, which may be nothing
+	NotUTF8                       // the file is no valid UTF-8
+	PrivateKey                    // the file holds a PEM private key
+	TooLong                       // what was to be kept exceeds the limit and was cut
+	Archive                       // the file is a zip archive, or too large to be told from one: see Inside
+	DistPackages                  // the file is a site.py as Debian changes it: it looks into dist-packages
 )
 
 // Setuid and Setgid are bits of Entry.Mode.
@@ -95,6 +97,7 @@ const (
 	bodyMax     = 16 << 20 // kept bytes of any other file
 	recordMax   = 64 << 20 // read bytes of a RECORD
 	pemMax      = 64 << 10 // a key file larger than this is none
+	siteMax     = 1 << 20  // a site.py has 25 KB
 	headMax     = 256      // the kernel reads this much of a "#!" line
 	zstdWindow  = 64 << 20 // bytes of history a zstd frame may ask for
 	budgetTotal = 256 << 20

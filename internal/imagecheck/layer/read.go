@@ -131,7 +131,7 @@ func (b *builder) addHeader(h *tar.Header, body io.Reader) error {
 	default:
 		e.Type = Other
 	}
-	if err := keepBody(&e, body); err != nil {
+	if err := keepBody(&e, body, b.budget); err != nil {
 		return err
 	}
 	return b.add(e)

@@ -15,6 +15,7 @@ import (
 // finder holds what all environments of one image share.
 type finder struct {
 	tree  *layer.Tree
+	files *archives // of tree
 	in    Input
 	debs  map[string]string // metadata path -> Debian package
 	cfgs  []string          // paths of pyvenv.cfg
@@ -36,7 +37,7 @@ type interpreter struct {
 }
 
 func newFinder(t *layer.Tree, in Input) *finder {
-	f := &finder{tree: t, in: in, debs: map[string]string{}}
+	f := &finder{tree: t, files: &archives{tree: t, open: map[string]*layer.Tree{}}, in: in, debs: map[string]string{}}
 	t.Walk(func(n layer.Node) {
 		dir, base := path.Split(n.Path)
 		switch {
@@ -102,7 +103,7 @@ func (f *finder) interpreters() []interpreter {
 	var list []interpreter
 	add := func(p string) {
 		id, ok := f.identify(p)
-		if !ok || slices.ContainsFunc(list, func(o interpreter) bool { return o.prefix == id.prefix && o.minor == id.minor }) {
+		if !ok || slices.ContainsFunc(list, func(o interpreter) bool { return f.real(o.prefix) == f.real(id.prefix) && o.minor == id.minor }) {
 			return
 		}
 		id.primary = len(list) == 0
@@ -142,65 +143,6 @@ func b2i(b bool) int {
 	return 0
 }
 
-// identify tells which environment an interpreter belongs to; false when p is no python of which anything is known.
-func (f *finder) identify(p string) (interpreter, bool) {
-	resolved, n, err := f.tree.Resolve(p)
-	if err != nil || n.Type != layer.File || n.Mode&0o111 == 0 {
-		return interpreter{}, false
-	}
-	id := interpreter{path: p, base: path.Dir(path.Dir(resolved)), minor: minorOf(path.Base(resolved)), kind: "system"}
-	id.prefix = id.base
-	for _, dir := range []string{path.Dir(p), path.Dir(path.Dir(p))} {
-		if cfg, ok := f.tree.Body(path.Join(dir, "pyvenv.cfg")); ok {
-			f.readVenv(&id, path.Dir(path.Dir(p)), string(cfg))
-			break
-		}
-	}
-	if id.minor == "" {
-		id.minor = f.minorOfLibrary(id.base, id.prefix)
-	}
-	if id.minor == "" || !f.tree.IsDir(path.Join(id.base, "lib/python"+id.minor)) {
-		return interpreter{}, false
-	}
-	switch {
-	case id.kind == "venv":
-	case f.tree.IsDir(path.Join(id.prefix, "conda-meta")):
-		id.kind = "conda"
-	case f.isDebian(id.prefix, id.minor):
-		id.kind = "debian"
-	}
-	if id.version == "" {
-		id.version = f.exactVersion(id)
-	}
-	return id, true
-}
-
-// readVenv makes id the environment in dir that a pyvenv.cfg describes.
-func (f *finder) readVenv(id *interpreter, dir, cfg string) {
-	id.kind, id.prefix = "venv", dir
-	for line := range strings.Lines(cfg) {
-		key, val, _ := strings.Cut(line, "=")
-		val = strings.TrimSpace(val)
-		switch strings.ToLower(strings.TrimSpace(key)) {
-		case "home":
-			if resolved, _, err := f.tree.Resolve(val); err == nil {
-				id.base = path.Dir(resolved)
-			}
-		case "include-system-site-packages":
-			id.system = strings.EqualFold(val, "true")
-		case "version", "version_info":
-			if exact := exactVersion.FindString(val); exact != "" {
-				id.version = exact
-				id.minor = exact[:strings.LastIndexByte(exact, '.')]
-			}
-		}
-	}
-	// A version of another minor than the interpreter has is left over from an upgrade of the base.
-	if lib := f.minorOfLibrary(dir, dir); lib != "" && lib != id.minor {
-		id.minor, id.version = lib, ""
-	}
-}
-
 var (
 	minorName    = regexp.MustCompile(`^python([0-9]+\.[0-9]+)`)
 	exactVersion = regexp.MustCompile(`^[0-9]+\.[0-9]+\.[0-9]+`)
@@ -211,27 +153,6 @@ func minorOf(name string) string {
 		return m[1]
 	}
 	return ""
-}
-
-// minorOfLibrary reads X.Y off lib/pythonX.Y, of the first prefix that has one.
-func (f *finder) minorOfLibrary(prefixes ...string) string {
-	for _, prefix := range prefixes {
-		for _, name := range slices.Sorted(slices.Values(f.tree.Children(path.Join(prefix, "lib")))) {
-			if minor := minorOf(name); minor != "" && name == "python"+minor {
-				return minor
-			}
-		}
-	}
-	return ""
-}
-
-// isDebian tells the python that Debian packages: it looks into dist-packages instead of site-packages.
-func (f *finder) isDebian(prefix, minor string) bool {
-	if prefix != "/usr" {
-		return false
-	}
-	_, minimal := f.dpkg["python"+minor+"-minimal"]
-	return minimal || f.tree.IsDir("/usr/lib/python3/dist-packages")
 }
 
 // exactVersion finds Z of X.Y.Z in what the installation left behind, "" when nothing says so.
@@ -252,7 +173,7 @@ func (f *finder) exactVersion(id interpreter) string {
 			return fits(string(m[1]))
 		}
 	}
-	if id.kind == "debian" || id.base == "/usr" {
+	if f.isDebian(id.base, id.minor) {
 		for _, deb := range []string{"libpython" + id.minor + "-stdlib", "python" + id.minor + "-minimal"} {
 			if v := fits(f.dpkg[deb]); v != "" {
 				return v

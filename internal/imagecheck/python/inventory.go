@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -24,7 +25,9 @@ type dist struct {
 	layer    int
 	isFile   bool
 	empty    bool // a directory without anything in it
-	onPath   bool // an .egg that is itself a directory of sys.path
+	onPath   bool // an .egg that is itself in sys.path
+	zipped   bool // in a zip archive
+	inWheel  bool // in a .whl that is itself in sys.path
 	hasMeta  bool
 	bom      bool
 	notUTF8  bool
@@ -110,12 +113,12 @@ func (f *finder) count(e *Environment, d *dist) {
 func (f *finder) distributions(dir string, e *Environment) []*dist {
 	var infos, eggs, links []*dist
 	if strings.HasSuffix(dir, ".egg") {
-		if d := f.load(path.Dir(dir), path.Base(dir), path.Join(dir, "EGG-INFO"), "egg"); d != nil {
+		if d := f.egg(dir); d != nil {
 			d.onPath = true
 			infos = append(infos, d)
 		}
 	}
-	for _, name := range f.tree.Children(dir) {
+	for _, name := range f.files.children(dir) {
 		full := path.Join(dir, name)
 		switch path.Ext(name) {
 		case ".dist-info", ".egg-info":
@@ -124,10 +127,11 @@ func (f *finder) distributions(dir string, e *Environment) []*dist {
 				continue
 			}
 			if d := f.load(dir, name, full, path.Ext(name)[1:]); d != nil {
+				d.inWheel = d.zipped && wheelName.MatchString(path.Base(dir))
 				infos = append(infos, d)
 			}
 		case ".egg":
-			if d := f.load(dir, name, path.Join(full, "EGG-INFO"), "egg"); d != nil && !slices.Contains(e.SysPath, full) {
+			if d := f.egg(full); d != nil && !slices.Contains(e.SysPath, full) {
 				eggs = append(eggs, d)
 			}
 		case ".egg-link":
@@ -139,16 +143,47 @@ func (f *finder) distributions(dir string, e *Environment) []*dist {
 	return slices.Concat(infos, eggs, links)
 }
 
+// wheelName is what pip takes for the name of a wheel.
+var wheelName = regexp.MustCompile(`^[^\s-]+-[^\s-]+(-[0-9][^-]*)?-[^\s-]+-[^\s-]+-[^\s-]+\.whl$`)
+
+// archive gives the archive a distribution is in, "" for none.
+func (d *dist) archive() string {
+	switch {
+	case !d.zipped:
+		return ""
+	case d.kind == "egg":
+		return path.Join(d.dir, d.entry)
+	}
+	return d.dir
+}
+
+// egg reads an .egg, a directory or an archive; nil when it has no metadata. Of an archive that is too large only the name is known.
+func (f *finder) egg(full string) *dist {
+	dir, name := path.Dir(full), path.Base(full)
+	if d := f.load(dir, name, path.Join(full, "EGG-INFO"), "egg"); d != nil {
+		return d
+	}
+	n, _ := f.files.resolve(full)
+	if n.Entry == nil || n.Type != layer.File || !n.Has(layer.Archive|layer.TooLong) {
+		return nil
+	}
+	d := &dist{dir: dir, path: full, kind: "egg", entry: name, layer: n.Layer, zipped: true, hasMeta: true, tooLong: true}
+	project, version := d.nameVersion()
+	d.meta = fields{{key: "name", value: project}, {key: "version", value: version}}
+	f.describe(d)
+	return d
+}
+
 // followLink reads the project an .egg-link names, nil when it is not there.
 func (f *finder) followLink(dir, name string) *dist {
-	body, _ := f.tree.Body(path.Join(dir, name))
+	body, _ := f.files.body(path.Join(dir, name))
 	target, _, _ := strings.Cut(string(body), "\n")
 	target = strings.TrimSpace(target)
 	if !strings.HasPrefix(target, "/") {
 		return nil
 	}
 	want := pep508.Canonical(strings.TrimSuffix(name, ".egg-link"))
-	for _, child := range f.tree.Children(target) {
+	for _, child := range f.files.children(target) {
 		if stem, ok := strings.CutSuffix(child, ".egg-info"); ok && pep508.Canonical(stem) == want {
 			d := f.load(dir, child, path.Join(target, child), "egg-link")
 			if d != nil {
@@ -162,12 +197,14 @@ func (f *finder) followLink(dir, name string) *dist {
 
 // load reads the metadata at a path, nil when nothing is there.
 func (f *finder) load(dir, entry, at, kind string) *dist {
-	_, n, err := f.tree.Resolve(at)
-	if err != nil || n.Type != layer.File && n.Type != layer.Dir {
+	n, ok := f.files.resolve(at)
+	if !ok || n.Type != layer.File && n.Type != layer.Dir {
 		return nil
 	}
 	d := &dist{dir: dir, path: at, kind: kind, entry: entry, layer: n.Layer, isFile: n.Type == layer.File}
-	d.empty = !d.isFile && len(f.tree.Children(at)) == 0
+	archive, _, _ := f.files.inside(at)
+	d.zipped = archive != nil
+	d.empty = !d.isFile && len(f.files.children(at)) == 0
 	file := at
 	if !d.isFile {
 		file = path.Join(at, "PKG-INFO")
@@ -175,19 +212,19 @@ func (f *finder) load(dir, entry, at, kind string) *dist {
 			file = path.Join(at, "METADATA")
 		}
 	}
-	if _, n, err := f.tree.Resolve(file); err == nil && n.Has(layer.HasBody) && (!d.isFile || kind != "dist-info") {
+	if n, ok := f.files.resolve(file); ok && n.Has(layer.HasBody) && (!d.isFile || kind != "dist-info") {
 		d.hasMeta, d.layer = true, n.Layer
 		d.notUTF8, d.tooLong = n.Has(layer.NotUTF8), n.Has(layer.TooLong)
 		d.bom = bytes.HasPrefix(n.Body, []byte("\xef\xbb\xbf"))
 		d.meta = parseHeader(n.Body, false)
 	}
-	if body, ok := f.tree.Body(path.Join(at, "RECORD")); ok {
+	if body, ok := f.files.body(path.Join(at, "RECORD")); ok {
 		for name := range strings.FieldsSeq(string(body)) {
 			d.libraries = append(d.libraries, path.Join(dir, name))
 		}
 	}
 	d.requires = d.meta.all("Requires-Dist")
-	if body, ok := f.tree.Body(path.Join(at, "requires.txt")); ok && kind != "dist-info" {
+	if body, ok := f.files.body(path.Join(at, "requires.txt")); ok && kind != "dist-info" {
 		if d.requiresTxt = requiresTxt(body); len(d.requires) == 0 {
 			d.requires = d.requiresTxt
 		}
@@ -203,7 +240,7 @@ func (f *finder) describe(d *dist) {
 	d.pkg = Package{Name: d.name, RawName: name, Version: d.meta.first("Version"), Path: d.path, Type: d.kind}
 	d.version = pep440.ParseLegacy(d.pkg.Version)
 	d.pkg.Layer, d.pkg.Owner = f.in.LayerOf(d.layer)
-	if body, ok := f.tree.Body(path.Join(d.path, "INSTALLER")); ok {
+	if body, ok := f.files.body(path.Join(d.path, "INSTALLER")); ok {
 		d.pkg.Installer = optional(strings.TrimSpace(string(body)))
 	}
 	if deb, ok := f.debs[d.path]; ok {
@@ -214,10 +251,10 @@ func (f *finder) describe(d *dist) {
 			Editable bool `json:"editable"`
 		} `json:"dir_info"`
 	}
-	if body, ok := f.tree.Body(path.Join(d.path, "direct_url.json")); ok && json.Unmarshal(body, &direct) == nil {
+	if body, ok := f.files.body(path.Join(d.path, "direct_url.json")); ok && json.Unmarshal(body, &direct) == nil {
 		d.pkg.Editable = direct.DirInfo.Editable
 	}
-	if body, ok := f.tree.Body(path.Join(d.path, "WHEEL")); ok {
+	if body, ok := f.files.body(path.Join(d.path, "WHEEL")); ok {
 		d.wheel = true
 		for _, tag := range parseHeader(body, false).all("Tag") {
 			d.tags = append(d.tags, strings.TrimSpace(tag.value))

@@ -102,15 +102,19 @@ func (e *Environment) pipCheck() pipResult {
 	byName := map[string]*pipDist{}
 	seen := map[string]bool{}
 	result := pipResult{lines: []string{}}
+	if e.deadSite != "" {
+		e.deadPip = e.deadSite
+		return pipResult{lines: []string{}, exit: 2}
+	}
 	if pip, ok := e.Installed("pip"); ok && !rules.starts {
 		e.deadPip = pip.Path
 		return pipResult{lines: []string{}, exit: 2}
 	}
-	for _, d := range rules.order(e) {
-		p := &pipDist{dist: d}
-		what, overrides := rules.identify(p), rules.eggOverrides(d, e.SysPath)
+	for _, look := range rules.looks(e) {
+		p := &pipDist{dist: look.dist}
+		what, overrides := look.rules.identify(p), look.again || rules.eggOverrides(p.dist, e.SysPath)
 		if what == installed && (!seen[p.key] || overrides) {
-			what = e.read(p, rules, env)
+			what = e.read(p, look.rules, env)
 		} else if what == installed {
 			what = absent
 		}
@@ -121,7 +125,7 @@ func (e *Environment) pipCheck() pipResult {
 		yielded = append(yielded, p)
 		switch what {
 		case dies:
-			e.deadPip = d.path
+			e.deadPip = p.path
 			return pipResult{lines: []string{}, exit: 2}
 		case dropped:
 			result.exit = 1

@@ -52,7 +52,9 @@ type Environment struct {
 	byName  map[string]*dist
 	edges   map[string][]edge // canonical name -> requirements that apply
 	deadPip string            // metadata on which pip check dies, "" when it does not
-	musl    bool
+	// deadSite is the .pth file at which the interpreter ends when it starts, "" when it does not.
+	deadSite string
+	musl     bool
 }
 
 // Package is one installed distribution that counts.
@@ -141,6 +143,10 @@ func Inspect(t *layer.Tree, in Input) []*Environment {
 	})
 	return list
 }
+
+// Dies gives the .pth file at which the interpreter ends with a traceback whenever it is started, "" when it does not. It does when it
+// cannot decode one.
+func (e *Environment) Dies() string { return e.deadSite }
 
 // PipDies gives the metadata on which this environment's pip check ends with a traceback, "" when it does not.
 func (e *Environment) PipDies() string { return e.deadPip }

@@ -26,7 +26,7 @@ func TestEnvironments(t *testing.T) {
 	local := interpreterFiles("3.11", "3.11.9")
 	debian := []fx.Entry{
 		fx.Program("usr/bin/python3.11", fx.ELF(62)), fx.Symlink("usr/bin/python3", "python3.11"), fx.File("usr/lib/python3.11/os.py", ""),
-		fx.File("var/lib/dpkg/status", "Package: libpython3.11-stdlib\nStatus: install ok installed\nVersion: 3.11.2-6+deb12u6\n\nPackage: x\n"),
+		fx.File("usr/lib/python3.11/site.py", `path = os.path.join(prefix, "local/lib", "dist-packages")`), fx.File("var/lib/dpkg/status", "Package: libpython3.11-stdlib\nStatus: install ok installed\nVersion: 3.11.2-6+deb12u6\n\nPackage: x\n"),
 		fx.Wheel("usr/lib/python3/dist-packages", "six", "1.16.0"), fx.File("var/lib/dpkg/info/python3-six.list", "/usr/lib/python3/dist-packages/six-1.16.0.dist-info\n"),
 		fx.Wheel("usr/local/lib/python3.11/dist-packages", "ray", "2.0"), fx.File("usr/lib/python3.11/EXTERNALLY-MANAGED", ""),
 		fx.Wheel("usr/local/lib/python3.11/dist-packages", "six", "1.17.0"),
@@ -95,7 +95,7 @@ func TestEnvironments(t *testing.T) {
 			[]string{"/src", "/", "/usr/local/lib/python3.11"},
 		},
 		"version from PYTHON_VERSION": {
-			[]fx.Entry{fx.Program("usr/local/bin/python3", fx.ELF(62)), fx.Dir("usr/local/lib/python3.12")}, map[string]string{"PYTHON_VERSION": "3.12.4"},
+			[]fx.Entry{fx.Program("usr/local/bin/python3", fx.ELF(62)), fx.File("usr/local/lib/python3.12/os.py", "")}, map[string]string{"PYTHON_VERSION": "3.12.4"},
 			"system", "/usr/local", "3.12.4", nil, []string{"/usr/local/lib/python3.12"},
 		},
 	} {
@@ -201,7 +201,7 @@ func TestStrict(t *testing.T) {
 
 func TestUnknownPatch(t *testing.T) {
 	t.Parallel()
-	e := inspect(t, nil, fx.Program("usr/local/bin/python3.11", fx.ELF(62)), fx.Symlink("usr/local/bin/python3", "python3.11"),
+	e := inspect(t, nil, fx.Program("usr/local/bin/python3.11", fx.ELF(62)), fx.Symlink("usr/local/bin/python3", "python3.11"), fx.File("usr/local/lib/python3.11/os.py", ""),
 		fx.Wheel(site, "a", "1", `Requires-Dist: b; python_full_version < "3.11.4"`, `Requires-Dist: c; python_full_version < "3.11"`))[0]
 	if e.VersionExact || e.PythonVersion != "3.11.0" || len(e.Problems) != 2 || e.Problems[1].Kind != "undecidable" || value(e.Problems[0].Dependency) != "b" {
 		t.Errorf("exact %v, %s, %+v", e.VersionExact, e.PythonVersion, e.Problems)

@@ -45,6 +45,49 @@ func (r pipRules) order(e *Environment) []*dist {
 	return list
 }
 
+// look is one distribution in the way in which pip looks at it.
+type look struct {
+	*dist
+	rules pipRules
+	again bool // another look at what was seen, which replaces it
+}
+
+// looks gives what pip looks at, in its order. Up to 25.0 it looks at what is in an archive twice: the second time through pkg_resources.
+func (r pipRules) looks(e *Environment) []look {
+	var list, second []look
+	old := r
+	old.importlib = false
+	flush := func() { list, second = append(list, second...), nil }
+	at := ""
+	for _, d := range r.order(e) {
+		if !r.sees(d) {
+			continue
+		}
+		if in := d.archive(); in != at {
+			flush()
+			at = in
+		}
+		list = append(list, look{dist: d, rules: r})
+		if d.zipped && d.hasMeta && r.importlib && !r.from("25.1") && (d.kind != "egg" || d.onPath) {
+			second = append(second, look{dist: d, rules: old, again: true})
+		}
+	}
+	flush()
+	return list
+}
+
+// sees tells whether this pip takes notice of a distribution at all: never in a wheel that is itself in sys.path, and through
+// pkg_resources of nothing but eggs in an archive.
+func (r pipRules) sees(d *dist) bool {
+	switch {
+	case d.kind == "egg":
+		return d.hasMeta
+	case d.zipped:
+		return r.importlib && !d.inWheel
+	}
+	return true
+}
+
 // compareParts compares two file names part by part, each as a version.
 func compareParts(a, b string) int {
 	parts := func(name string) []pep440.Version {
