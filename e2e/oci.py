@@ -8,9 +8,9 @@ import io
 import json
 import os
 import pathlib
-import shutil
 import subprocess
 import tarfile
+import tempfile
 
 import requests
 
@@ -112,10 +112,10 @@ address = "{socket}.ttrpc"
 
 
 @contextlib.contextmanager
-def storage(registry: Registry):
-    """Flags that give podman and buildah a store of their own. Their files belong to root."""
+def storage():
+    """Flags that give podman and buildah a store of their own. Its files belong to root, and podman wants its path to be short."""
+    place = pathlib.Path(tempfile.mkdtemp(prefix="firn-"))
     try:
-        yield ["--root", registry.work / "storage", "--runroot", registry.work / "runroot", "--storage-driver", "vfs"]
+        yield ["--root", place / "storage", "--runroot", place / "runroot", "--storage-driver", "vfs"]
     finally:
-        subprocess.run(as_root("rm", "-rf", registry.work / "storage", registry.work / "runroot"), check=True)
-        shutil.rmtree(registry.work, ignore_errors=True)
+        subprocess.run(as_root("rm", "-rf", place), check=True)

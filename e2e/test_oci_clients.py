@@ -69,8 +69,8 @@ def test_skopeo(registry):
 
 
 @pytest.fixture
-def store(registry):
-    with storage(registry) as flags:
+def store():
+    with storage() as flags:
         yield flags
 
 
