@@ -30,7 +30,7 @@ type Manifest struct {
 	Annotations  map[string]string
 	Body         []byte
 	Blobs        []string // digests of config and layers
-	Children     []string // digests of the manifests of an index
+	Children     []string // digests of the manifests of an index; some may be missing
 	PushedBy     string   // user
 	Created      time.Time
 	Leased       time.Time // when somebody last relied on it: pushed it, was told that it need not be pushed, took away its tag or index
@@ -109,9 +109,9 @@ type Blobs interface {
 // Manifests keeps manifests and indexes.
 type Manifests interface {
 	// PutManifest adds a manifest; of one that the image has already it renews the lease and, in case it was damaged, the Body. Created and
-	// Leased are filled. The subject may be missing.
+	// Leased are filled. The subject and children may be missing: those that come later are held by the index all the same.
 	//
-	// Errors: NotFound when the repository is gone, or a blob or child that it names is not held by the image.
+	// Errors: NotFound when the repository is gone, or a blob that it names is not held by the image.
 	PutManifest(m *Manifest) error
 	// Manifest finds a manifest by digest.
 	//

@@ -62,6 +62,8 @@ type ImageRepositorySpec struct {
 	RetentionDays  int      `json:"retentionDays,omitempty"`  // age of tags up to which retention keeps them; with both 0 it keeps all
 	Quota          int64    `json:"quota,omitempty"`          // bytes; 0: no limit
 	MediaTypes     []string `json:"mediaTypes,omitempty"`     // patterns, * being any text: what may be pushed; none: all
+	Upstream       string   `json:"upstream,omitempty"`       // URL below which its images are in another registry, from where pulls fetch them; "": none
+	UpstreamSecret Name     `json:"upstreamSecret,omitzero"`  // secret of type PASSWORD that logs in there; zero: nobody logs in
 }
 
 // ServiceSpec is a service or job service: the object behind DESCRIBE SERVICE. What runs is the Job with the same id.

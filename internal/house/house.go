@@ -27,7 +27,7 @@ var Plan = map[string][]string{
 	"stage":      {"blob", "catalog"},
 	"imagecheck": {},
 	"baseimage":  {},
-	"registry":   {"blob", "catalog"},
+	"registry":   {"blob", "catalog"}, // and its sub-room
 	"node":       {"catalog"},
 	"sweep":      {"blob", "catalog"},
 	"scheduler":  {"blob", "catalog", "compute", "stage"},
@@ -41,6 +41,7 @@ var Plan = map[string][]string{
 	"house":       {},
 
 	// Rooms that have grown sub-rooms; each may use its siblings below it.
+	"registry/upstream": {},
 	"imagecheck/pep440": {},
 	"imagecheck/pep508": {"imagecheck/pep440"},
 	"imagecheck/sbom":   {"imagecheck"},

@@ -85,19 +85,22 @@ func parseManifest(body []byte, contentType string) (_ *catalog.Manifest, types 
 	return m, types, references(m, &d)
 }
 
+// blobs gives what a manifest needs beside itself: its config and the layers that are not elsewhere.
+func (d *document) blobs() []v1.Descriptor {
+	all := slices.DeleteFunc(slices.Clone(d.Layers), func(l v1.Descriptor) bool { return foreign(l.MediaType) })
+	if d.Config != nil {
+		all = append([]v1.Descriptor{*d.Config}, all...)
+	}
+	return all
+}
+
 // references notes what a manifest points to.
 func references(m *catalog.Manifest, d *document) error {
-	blobs := d.Layers
-	if d.Config != nil {
-		blobs = append([]v1.Descriptor{*d.Config}, blobs...)
-	}
-	for _, b := range blobs {
+	for _, b := range d.blobs() {
 		if err := checkDigest(b.Digest.String()); err != nil {
 			return err
 		}
-		if !foreign(b.MediaType) {
-			m.Blobs = append(m.Blobs, b.Digest.String())
-		}
+		m.Blobs = append(m.Blobs, b.Digest.String())
 	}
 	for _, c := range d.Manifests {
 		if err := checkDigest(c.Digest.String()); err != nil {

@@ -35,17 +35,7 @@ func findManifest(tx catalog.Tx, repository catalog.ID, image, reference string)
 
 // getManifest serves GET and HEAD of a manifest. A pull is on record before it is answered.
 func (g *Registry) getManifest(w http.ResponseWriter, r *request) error {
-	var repository *catalog.Object
-	var m *catalog.Manifest
-	err := g.Catalog.View(r.Context(), func(tx catalog.Tx) (err error) {
-		if repository, err = g.repository(tx, r.id, r.repository, catalog.Read); err != nil {
-			return err
-		}
-		if m, err = findManifest(tx, repository.ID, r.image, r.reference); err != nil || r.Method == http.MethodGet {
-			return coded(manifestUnknown, err)
-		}
-		return g.askForContent(tx, r, repository, m)
-	})
+	repository, m, size, err := g.askedManifest(r)
 	if err != nil {
 		return err
 	}
@@ -60,7 +50,7 @@ func (g *Registry) getManifest(w http.ResponseWriter, r *request) error {
 	}
 	h := w.Header()
 	h.Set("Content-Type", m.MediaType)
-	h.Set("Content-Length", strconv.Itoa(len(m.Body)))
+	h.Set("Content-Length", strconv.FormatInt(size, 10))
 	h.Set("Docker-Content-Digest", m.Digest)
 	h.Set("ETag", `"`+m.Digest+`"`)
 	w.WriteHeader(http.StatusOK)
@@ -68,6 +58,28 @@ func (g *Registry) getManifest(w http.ResponseWriter, r *request) error {
 		_, _ = w.Write(m.Body) // the client is gone when this fails
 	}
 	return nil
+}
+
+// askedManifest finds the manifest of a request, and its size. HEAD of what is not imported yet from an upstream gives one without a body.
+func (g *Registry) askedManifest(r *request) (repository *catalog.Object, m *catalog.Manifest, size int64, err error) {
+	whole := r.Method == http.MethodGet
+	err = g.Catalog.View(r.Context(), func(tx catalog.Tx) (err error) {
+		if repository, err = g.repository(tx, r.id, r.repository, catalog.Read); err != nil || follows(repository) {
+			return err
+		}
+		if m, err = findManifest(tx, repository.ID, r.image, r.reference); err != nil || whole {
+			return coded(manifestUnknown, err)
+		}
+		return g.askForContent(tx, r, repository, m)
+	})
+	if err != nil || !follows(repository) {
+		return repository, m, bodySize(m), err
+	}
+	m, size, err = (&followed{g, r.id, repository, r.image}).find(r.Context(), r.reference, whole)
+	if errs.Is(err, errs.NotFound) {
+		err = coded(manifestUnknown, err)
+	}
+	return repository, m, size, err
 }
 
 // askForContent denies a manifest to who may push it when it, or content that it needs, is lost: clients send nothing of an image
@@ -171,27 +183,55 @@ func (g *Registry) storeManifest(r *request, m *catalog.Manifest, tags, types []
 		if err != nil {
 			return err
 		}
-		if err := allowedTypes(repository, types); err != nil {
+		if err := takesPushes(repository); err != nil {
 			return err
 		}
-		m.Repository = repository.ID
-		fresh, err := addManifest(tx, repository, m)
-		if err != nil {
+		if err := holdsChildren(tx, repository.ID, m); err != nil {
 			return err
 		}
-		for _, name := range tags {
-			if err := moveTag(tx, repository, m, name, r.id.User); err != nil {
-				return err
-			}
-		}
-		if fresh && len(tags) == 0 {
-			e := catalog.ImageEvent{Kind: catalog.ImagePushed, Repository: repository.ID, Image: r.image, Digest: m.Digest, User: r.id.User}
-			if err := tx.AddImageEvent(e); err != nil {
-				return err
-			}
+		if err := keepManifest(tx, repository, m, tags, types); err != nil {
+			return err
 		}
 		return tx.AddEvent(r.event(actionPush, m.Digest))
 	})
+}
+
+// keepManifest stores a manifest with its tags, as the rules of the repository allow. It comes from m.PushedBy.
+func keepManifest(tx catalog.Tx, repository *catalog.Object, m *catalog.Manifest, tags, types []string) error {
+	if err := allowedTypes(repository, types); err != nil {
+		return err
+	}
+	m.Repository = repository.ID
+	fresh, err := addManifest(tx, repository, m)
+	if err != nil {
+		return err
+	}
+	for _, name := range tags {
+		if err := moveTag(tx, repository, m, name, m.PushedBy); err != nil {
+			return err
+		}
+	}
+	if !fresh || len(tags) > 0 {
+		return nil
+	}
+	return tx.AddImageEvent(catalog.ImageEvent{
+		Kind: catalog.ImagePushed, Repository: repository.ID, Image: m.Image, Digest: m.Digest, User: m.PushedBy,
+	})
+}
+
+// holdsChildren tells whether the image holds the manifests that an index names. What comes from an upstream need not: they follow when
+// somebody asks for them.
+func holdsChildren(tx catalog.Tx, repository catalog.ID, m *catalog.Manifest) error {
+	for _, digest := range m.Children {
+		_, err := tx.Manifest(repository, m.Image, digest)
+		if errs.Is(err, errs.NotFound) {
+			return statused(manifestBlobUnknown, http.StatusBadRequest,
+				errs.New(errs.NotFound, "image %s has no manifest %s, which the index names: push it first", m.Image, digest))
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // addManifest stores a manifest for which there is room, and tells whether it was not there before.

@@ -168,15 +168,15 @@ func (m *meter) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// metered gives the body of a request that appends to an upload, which ends with a refusal where a quota is hit. What the request
-// announces is reserved at once. Small content is not worth a reservation: the transaction that takes it looks at the quotas.
-func (g *Registry) metered(r *request, u *upload) (io.Reader, error) {
-	if !u.limited || r.ContentLength >= 0 && u.Offset+r.ContentLength <= smallBlob {
-		return r.Body, nil
+// metered gives content that is appended to an upload so that it ends with a refusal where a quota is hit. A length that is announced is
+// reserved at once; -1 is none. Small content is not worth a reservation: the transaction that takes it looks at the quotas.
+func (g *Registry) metered(ctx context.Context, u *upload, content io.Reader, length int64) (io.Reader, error) {
+	if !u.limited || length >= 0 && u.Offset+length <= smallBlob {
+		return content, nil
 	}
-	m := &meter{source: r.Body, total: u.Offset, room: u.Reserved}
-	m.reserve = func(total int64) (int64, error) { return g.reserve(r.Context(), u, total, r.ContentLength >= 0) }
-	if announced := u.Offset + max(r.ContentLength, 1); announced > m.room {
+	m := &meter{source: content, total: u.Offset, room: u.Reserved}
+	m.reserve = func(total int64) (int64, error) { return g.reserve(ctx, u, total, length >= 0) }
+	if announced := u.Offset + max(length, 1); announced > m.room {
 		room, err := m.reserve(announced)
 		if err != nil {
 			return nil, err

@@ -11,7 +11,8 @@
 // Without a login a request may pull what a grant to PUBLIC opens. To pull, list and mount from, an identity needs READ or WRITE on the image repository; to push, tag, delete, or see an upload, WRITE; OWNERSHIP includes
 // both. Who may not pull is told that the repository does not exist. Privileges are looked up where a request starts.
 //
-// Read route.go for what is served, errors.go for how failures are told, upload.go for when a push is durable.
+// Read route.go for what is served, errors.go for how failures are told, upload.go for when a push is durable, upstream.go for repositories
+// whose images come from another registry.
 package registry
 
 import (
@@ -25,6 +26,7 @@ import (
 	"firn.dev/firn/internal/blob"
 	"firn.dev/firn/internal/catalog"
 	"firn.dev/firn/internal/errs"
+	"firn.dev/firn/internal/registry/upstream"
 )
 
 // KeyPrefix begins the key of every object that this package writes. A row leads to each of them: of an upload, then of a blob.
@@ -62,6 +64,8 @@ type Options struct {
 	Alive  func(tx catalog.Tx, writer string) (bool, error)
 	// Grace is for how long the collector of garbage leaves alone what somebody has relied on. Zero means 24 hours.
 	Grace time.Duration
+	// Upstream reads from the registries that repositories may have as their upstream. Nil approves none.
+	Upstream *upstream.Client
 }
 
 // Registry serves images. It is safe for concurrent use.
@@ -71,6 +75,8 @@ type Registry struct {
 	busy    sync.Map  // ids of uploads that a request is writing to
 	buffers sync.Pool // *[]byte of bufferSize, for hashing
 	again   answerCache
+
+	upstreams upstreams
 }
 
 // The defaults of Options.
@@ -93,6 +99,9 @@ func New(o Options) *Registry {
 	}
 	if o.Grace == 0 {
 		o.Grace = defaultGrace
+	}
+	if o.Upstream == nil {
+		o.Upstream = upstream.New(upstream.Options{})
 	}
 	if o.Writer == "" {
 		o.Writer = "only"

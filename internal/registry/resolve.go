@@ -3,6 +3,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 
@@ -31,14 +32,18 @@ func (r Reference) Path() string {
 }
 
 // Resolve finds what an image path names; of an index it chooses the image for linux/amd64. It asks nobody's privileges: the
-// caller does, on Reference.Repository.
+// caller does, on Reference.Repository, and before it calls: of a repository with an upstream the image is imported, which may take minutes.
 //
 // Errors: Invalid for a malformed path; NotFound for a repository, image, tag or digest that is missing; Refused when the path has both a tag and
-// a digest and the tag names something else now, or the index has no image for linux/amd64. Messages name the path and the next step.
+// a digest and the tag names something else now, or the index has no image for linux/amd64;
+// Denied, Unavailable, Exhausted, Refused and Canceled when it cannot be imported. Messages name the path and the next step.
 func (g *Registry) Resolve(ctx context.Context, path string) (Reference, error) {
 	p, err := ParsePath(path)
 	if err != nil {
 		return Reference{}, err
+	}
+	if err := g.fetchPath(ctx, p); err != nil {
+		return Reference{}, errs.Wrap(err, errs.CodeOf(err), "image path %s: %s", p, errs.MessageOf(err))
 	}
 	var found Reference
 	err = g.Catalog.View(ctx, func(tx catalog.Tx) (err error) {
@@ -46,6 +51,34 @@ func (g *Registry) Resolve(ctx context.Context, path string) (Reference, error) 
 		return err
 	})
 	return found, err
+}
+
+// fetchPath imports what a path names, and the linux/amd64 image of an index, when the repository has an upstream.
+func (g *Registry) fetchPath(ctx context.Context, p Path) error {
+	var repository *catalog.Object
+	err := g.Catalog.View(ctx, func(tx catalog.Tx) (err error) {
+		repository, err = tx.Object(catalog.KindImageRepository, p.Repository)
+		return unlessMissing(err)
+	})
+	if err != nil || repository == nil || !follows(repository) {
+		return err
+	}
+	f := &followed{Registry: g, repository: repository, image: p.Image}
+	reference := cmp.Or(p.Tag, p.Digest)
+	for range maxNesting {
+		m, _, err := f.find(ctx, reference, true)
+		if err != nil || len(m.Children) == 0 {
+			return err
+		}
+		var index v1.Index
+		if err := json.Unmarshal(m.Body, &index); err != nil {
+			return errs.Wrap(err, errs.Corrupt, "index %s is damaged", m.Digest)
+		}
+		if reference = choose(index.Manifests); reference == "" {
+			return nil
+		}
+	}
+	return nil
 }
 
 // resolve finds what a path names.

@@ -144,7 +144,9 @@ func inUse(tx catalog.Tx, repository catalog.ID, image, digest string) (bool, er
 				return len(holders) > 0, err
 			}
 			m, err := tx.Manifest(repository, image, digest)
-			if err != nil {
+			if errs.Is(err, errs.NotFound) {
+				continue // of an index from an upstream, nobody has asked for it
+			} else if err != nil {
 				return false, err
 			}
 			children = append(children, m.Children...)

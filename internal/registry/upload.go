@@ -3,11 +3,9 @@
 package registry
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -49,13 +47,16 @@ func (g *Registry) mountOrBegin(w http.ResponseWriter, r *request, mount, from s
 		if err != nil {
 			return err
 		}
+		if err := takesPushes(repository); err != nil {
+			return err
+		}
 		if mounted, err = g.mount(tx, r, repository, mount, from); mounted || err != nil {
 			return err
 		}
 		if err := fits(tx, repository, "", "", 1); err != nil {
 			return err
 		}
-		u, err = g.newUpload(r, repository.ID)
+		u, err = g.newUpload(repository.ID, r.image, r.id.User)
 		return err
 	})
 	if err != nil {
@@ -68,69 +69,6 @@ func (g *Registry) mountOrBegin(w http.ResponseWriter, r *request, mount, from s
 	progress(w, r, u)
 	w.WriteHeader(http.StatusAccepted)
 	return nil
-}
-
-// postBlob takes a whole blob in one request.
-func (g *Registry) postBlob(w http.ResponseWriter, r *request, digest string) error {
-	if err := checkDigest(digest); err != nil {
-		return err
-	}
-	var u *upload
-	err := g.Catalog.View(r.Context(), func(tx catalog.Tx) error {
-		repository, err := g.repository(tx, r.id, r.repository, catalog.Write)
-		if err != nil {
-			return err
-		}
-		if err := fits(tx, repository, digest, "", max(r.ContentLength, 0)); err != nil {
-			return err
-		}
-		if u, err = g.newUpload(r, repository.ID); err != nil {
-			return err
-		}
-		u.limited, err = isLimited(tx, repository)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	b, err := g.takeBlob(r, u, digest)
-	if err != nil && u.stored {
-		return g.end(r.Context(), u, err)
-	} else if err != nil {
-		return err
-	}
-	return g.commit(w, r, u, b)
-}
-
-// takeBlob receives the whole content of a blob and makes it durable, unless it is small.
-func (g *Registry) takeBlob(r *request, u *upload, digest string) (*catalog.Blob, error) {
-	body, err := g.metered(r, u)
-	if err != nil {
-		return nil, err
-	}
-	h := newHash(digest)
-	head, err := io.ReadAll(io.LimitReader(body, smallBlob+1))
-	if err != nil {
-		return nil, broken(err)
-	}
-	b := &catalog.Blob{Digest: digest, Size: int64(len(head)), Body: head}
-	if h.Write(head); len(head) > smallBlob {
-		if err := g.register(r.Context(), u); err != nil {
-			return nil, err
-		}
-		stream := g.newHashing(body, h)
-		info, err := g.Blobs.Put(r.Context(), u.Key, io.MultiReader(bytes.NewReader(head), stream))
-		stream.Close()
-		if err != nil {
-			return nil, broken(err)
-		}
-		b.Size, b.Key, b.Body = info.Size, u.Key, nil
-	}
-	if err := verify(h, digest); err != nil {
-		g.discard(r.Context(), b.Key)
-		return nil, err
-	}
-	return b, nil
 }
 
 // getUpload tells how far an upload has come; what a request is writing at the moment does not count yet.
@@ -193,7 +131,11 @@ func (g *Registry) putUpload(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	return g.commit(w, r, u, b)
+	if err := g.commit(r.Context(), u, b); err != nil {
+		return err
+	}
+	created(w, r, digest)
+	return nil
 }
 
 // appendBody receives the body of a request and stores the progress, also that of a body that broke off: the client may ask and go on.
@@ -203,7 +145,7 @@ func (g *Registry) appendBody(w http.ResponseWriter, r *request, u *upload) erro
 		return err
 	}
 	began := u.Offset
-	body, err := g.metered(r, u)
+	body, err := g.metered(r.Context(), u, r.Body, r.ContentLength)
 	if errors.Is(err, errOverQuota) {
 		return g.end(r.Context(), u, err)
 	} else if err != nil {
@@ -296,10 +238,10 @@ func (g *Registry) finish(ctx context.Context, u *upload, digest string) (*catal
 	return b, nil
 }
 
-// commit makes a durable blob visible in the image, ends the upload, and answers.
-func (g *Registry) commit(w http.ResponseWriter, r *request, u *upload, b *catalog.Blob) error {
+// commit makes a durable blob visible in the image and ends the upload.
+func (g *Registry) commit(ctx context.Context, u *upload, b *catalog.Blob) error {
 	var kept *catalog.Blob
-	err := g.Catalog.Update(r.Context(), func(tx catalog.Tx) error {
+	err := g.Catalog.Update(ctx, func(tx catalog.Tx) error {
 		repository, err := tx.ObjectByID(u.Repository)
 		if err != nil {
 			return coded(nameUnknown, err)
@@ -328,17 +270,13 @@ func (g *Registry) commit(w http.ResponseWriter, r *request, u *upload, b *catal
 		return tx.DeleteUpload(u.ID)
 	})
 	if errors.Is(err, errOverQuota) {
-		g.discard(r.Context(), b.Key)
-		return g.end(r.Context(), u, err)
+		g.discard(ctx, b.Key)
+		return g.end(ctx, u, err)
 	}
 	if err != nil {
 		return err
 	}
-	if err := g.settle(r.Context(), u, kept, b); err != nil {
-		return err
-	}
-	created(w, r, b.Digest)
-	return nil
+	return g.settle(ctx, u, kept, b)
 }
 
 // settle decides between the content that was pushed and the content that the catalog has already: that stays, unless the store

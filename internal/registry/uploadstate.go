@@ -26,7 +26,7 @@ type upload struct {
 }
 
 // newUpload makes an upload with an id of now: a UUIDv7.
-func (g *Registry) newUpload(r *request, repository catalog.ID) (*upload, error) {
+func (g *Registry) newUpload(repository catalog.ID, image, user string) (*upload, error) {
 	id, err := uuid.NewRandomFromReader(g.Rand)
 	if err != nil {
 		return nil, errs.Wrap(err, errs.Internal, "there is no randomness for an upload id")
@@ -35,19 +35,19 @@ func (g *Registry) newUpload(r *request, repository catalog.ID) (*upload, error)
 	binary.BigEndian.PutUint64(at[:], uint64(g.Now().UnixMilli()))
 	copy(id[:6], at[2:])
 	id[6] = id[6]&0x0f | 0x70
-	return g.emptyUpload(r, repository, id)
+	return g.emptyUpload(repository, image, user, id)
 }
 
 // emptyUpload is the upload of an id that nothing was written to. Its key is new each time, and neither the digest nor the id: what is
 // pushed again, to an id that has ended too, never overwrites what is in use.
-func (g *Registry) emptyUpload(r *request, repository catalog.ID, id uuid.UUID) (*upload, error) {
+func (g *Registry) emptyUpload(repository catalog.ID, image, user string, id uuid.UUID) (*upload, error) {
 	key, err := uuid.NewRandomFromReader(g.Rand)
 	if err != nil {
 		return nil, errs.Wrap(err, errs.Internal, "there is no randomness for a key")
 	}
 	text := key.String()
 	return &upload{Upload: &catalog.Upload{
-		ID: catalog.ID(id.String()), Repository: repository, Image: r.image, User: r.id.User, Key: KeyPrefix + text[:2] + "/" + text,
+		ID: catalog.ID(id.String()), Repository: repository, Image: image, User: user, Key: KeyPrefix + text[:2] + "/" + text,
 		Expires: time.UnixMilli(int64(binary.BigEndian.Uint64(id[:8]) >> 16)).Add(g.UploadTTL),
 	}}, nil
 }
@@ -61,7 +61,7 @@ func (g *Registry) freshUpload(r *request, repository catalog.ID) (*upload, erro
 	if err != nil || id.String() != r.reference || id.Version() != 7 {
 		return nil, nil
 	}
-	u, err := g.emptyUpload(r, repository, id)
+	u, err := g.emptyUpload(repository, r.image, r.id.User, id)
 	if err != nil {
 		return nil, err
 	}

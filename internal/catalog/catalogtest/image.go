@@ -202,15 +202,15 @@ func checkReferences(t T, s catalog.Store) {
 			return err
 		}
 		wantCode(t, "manifest with a blob of another image", tx.PutManifest(m), errs.NotFound)
-		wantCode(t, "index with a missing manifest", tx.PutManifest(index), errs.NotFound)
 		wantCode(t, "manifest in no repository", tx.PutManifest(manifest("none", "sha256:m")), errs.NotFound)
 		if err := push(tx, repo, image, "sha256:a"); err != nil {
 			return err
 		}
-		if err := tx.PutManifest(m); err != nil {
+		if err := tx.PutManifest(index); err != nil { // before what it names
 			return err
 		}
-		return tx.PutManifest(index)
+		wantEqual(t, "lost content of an index without its manifest", must(tx.LacksContent(repo, image, index.Digest))(t), false)
+		return tx.PutManifest(m)
 	})
 	update(t, s, func(tx catalog.Tx) error {
 		wantCode(t, "unlink of a blob in use", tx.UnlinkBlob(repo, image, "sha256:a"), errs.Refused)

@@ -44,7 +44,7 @@ func everyKind() []*catalog.Object {
 		{inside("STAGE"), &catalog.StageSpec{Encryption: "SNOWFLAKE_FULL", Directory: true}},
 		{inside("REPO"), &catalog.ImageRepositorySpec{
 			Encryption: "SNOWFLAKE_SSE", ImmutableTags: []string{"v*", "r"}, RetentionCount: 3, RetentionDays: 30, Quota: 1 << 40,
-			MediaTypes: []string{"application/*"},
+			MediaTypes: []string{"application/*"}, Upstream: "https://registry.example/team", UpstreamSecret: catalog.Name{Database: "D", Schema: "S", Object: "SECRET"},
 		}},
 		{inside("SERVICE"), &catalog.ServiceSpec{
 			JobID: "0193", IsJob: true, IsAsync: true, ComputePool: "P", QueryWarehouse: "W", Integrations: []string{"I"},
