@@ -126,7 +126,8 @@ func (r *run) manifests(ctx context.Context) error {
 						return false, err
 					}
 				}
-				return tx.CollectManifest(part[i], r.before)
+				gone, err := tx.CollectManifest(part[i], r.before)
+				return told(tx, part[i], catalog.ImageCollected, gone, err)
 			})
 			if err != nil {
 				return err
@@ -156,7 +157,10 @@ func (r *run) links(ctx context.Context) error {
 		return err
 	}
 	for part := range slices.Chunk(unused, batch) {
-		gone, err := r.transaction(ctx, len(part), func(tx catalog.Tx, i int) (bool, error) { return tx.CollectLink(part[i], r.before) })
+		gone, err := r.transaction(ctx, len(part), func(tx catalog.Tx, i int) (bool, error) {
+			gone, err := tx.CollectLink(part[i], r.before)
+			return told(tx, part[i], catalog.ImageBlobCollected, gone, err)
+		})
 		if err != nil {
 			return err
 		}
@@ -183,7 +187,8 @@ func (r *run) blobs(ctx context.Context) error {
 		gone := slices.Repeat([]bool{true}, len(part))
 		if !r.result.DryRun {
 			gone, err = r.transaction(ctx, len(part), func(tx catalog.Tx, i int) (bool, error) {
-				return tx.CollectBlob(part[i].Digest, part[i].Key, r.before)
+				gone, err := tx.CollectBlob(part[i].Digest, part[i].Key, r.before)
+				return toldOfBlob(tx, part[i], gone, err)
 			})
 			if err != nil {
 				return err

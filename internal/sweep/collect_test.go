@@ -105,6 +105,103 @@ func TestCollect(t *testing.T) {
 	})
 }
 
+// TestCollectionsAreTold: each manifest and blob that goes is an image event and an audit event of its own; what stays is none.
+func TestCollectionsAreTold(t *testing.T) {
+	t.Parallel()
+	eachDatabase(t, func(t *testing.T, w *world) {
+		old := must[[]byte](t)(w.push("app", "v1", "old", ""))
+		must[[]byte](t)(w.push("app", "v1", "new", ""))
+		w.ahead.Add(int64(day + time.Hour))
+		must[sweep.Result](t)(w.sweeper(day).Preview(t.Context()))
+		must[sweep.Result](t)(w.sweeper(day).Collect(t.Context()))
+		must[sweep.Result](t)(w.sweeper(day).Collect(t.Context()))
+		config, layer := digestOf(content("config old", 100)), digestOf(content("layer old", large))
+		wantEvent, wantAudit := map[string]int{}, map[string]int{}
+		wantEvent["MANIFEST_COLLECTED app "+digestOf(old)]++
+		wantAudit["IMAGE REPOSITORY /db/s/repo/app "+digestOf(old)]++
+		for _, blob := range []string{config, layer} {
+			wantEvent["BLOB_COLLECTED app "+blob]++
+			wantAudit["IMAGE REPOSITORY /db/s/repo/app "+blob]++
+			wantAudit["  "+blob]++
+		}
+		events, audit := map[string]int{}, map[string]int{}
+		err := w.store.View(t.Context(), func(tx catalog.Tx) error {
+			clear(events)
+			clear(audit)
+			for e, err := range tx.ImageEvents([]catalog.ID{w.repo}, 1000) {
+				if err != nil {
+					return err
+				}
+				if strings.HasSuffix(string(e.Kind), "COLLECTED") {
+					events[strings.Join([]string{string(e.Kind), e.Image, e.Digest}, " ")]++
+				}
+			}
+			for e, err := range tx.Events(time.Time{}, 1000) {
+				if err != nil {
+					return err
+				}
+				if e.Action == "collect" {
+					audit[strings.Join([]string{string(e.Kind), e.Object, e.Digest}, " ")]++
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(wantEvent, events); d != "" {
+			t.Errorf("image events (-want +got):\n%s", d)
+		}
+		if d := cmp.Diff(wantAudit, audit); d != "" {
+			t.Errorf("audit trail (-want +got):\n%s", d)
+		}
+	})
+}
+
+// TestHistoryHolds: what an environment was pinned to outlives the environment by the account's days and the grace.
+func TestHistoryHolds(t *testing.T) {
+	t.Parallel()
+	eachDatabase(t, func(t *testing.T, w *world) {
+		was := must[[]byte](t)(w.push("app", "v1", "was", ""))
+		must[[]byte](t)(w.push("app", "v1", "new", ""))
+		err := w.store.Update(t.Context(), func(tx catalog.Tx) error {
+			account, err := tx.ObjectByID(catalog.AccountID)
+			if err != nil {
+				return err
+			}
+			account.Spec.(*catalog.AccountSpec).Parameters = map[string]string{catalog.HistoryHoldParameter: "3"}
+			if err := tx.AlterObject(account); err != nil {
+				return err
+			}
+			return tx.AddPastEnvironment(&catalog.PastEnvironment{Name: "E", Reason: catalog.EnvironmentReplaced, Spec: catalog.RuntimeEnvironmentSpec{
+				Repository: w.repo, Image: "app", Digest: digestOf(was), TagDigest: digestOf(was),
+			}})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		there := func(want bool) {
+			t.Helper()
+			must[sweep.Result](t)(w.sweeper(day).Collect(t.Context()))
+			if err := w.pull("app", digestOf(was), content("config was", 100), content("layer was", large)); (err == nil) != want {
+				t.Errorf("%v, want it there: %v", err, want)
+			}
+		}
+		for range 5 { // until 2 days and 22 hours after the end
+			w.ahead.Add(int64(14 * time.Hour))
+			there(true)
+			refusal := must[answer](t)(w.want(409, "DELETE", v2+"app/manifests/"+digestOf(was), nil))
+			if !strings.Contains(string(refusal.body), "history of environment E until ") {
+				t.Errorf("the refusal is %s", refusal.body)
+			}
+		}
+		w.ahead.Add(int64(4 * time.Hour))
+		there(true) // for the grace
+		w.ahead.Add(int64(day))
+		there(false)
+	})
+}
+
 func wantResult(t *testing.T, when string, got, want sweep.Result) {
 	t.Helper()
 	got.Took = 0
