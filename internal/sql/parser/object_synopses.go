@@ -21,8 +21,14 @@ func environmentSynopses() []Synopsis {
 		{family, "ALTER ACCOUNT { SET RUNTIME_ENVIRONMENT_POLICY = { $$ <policy file> $$ | '<built-in policy>' } | UNSET RUNTIME_ENVIRONMENT_POLICY }",
 			"Needs OWNERSHIP of the account. From then on CREATE wants images to meet the policy.",
 			"ALTER ACCOUNT SET RUNTIME_ENVIRONMENT_POLICY = $$\nversion: 1\nname: team-ml\npackages:\n  forbidden: [tensorflow]\n$$"},
+		{family, "ALTER ACCOUNT { SET { RUNTIME_ENVIRONMENT_HISTORY_RETENTION_TIME_IN_DAYS | JOB_IMAGE_RETENTION_TIME_IN_DAYS } = <days> [ ... ] | UNSET { RUNTIME_ENVIRONMENT_HISTORY_RETENTION_TIME_IN_DAYS | JOB_IMAGE_RETENTION_TIME_IN_DAYS } [ , ... ] }",
+			"Needs OWNERSHIP of the account. <days> is from 0 to 3650; 30 and 7 unless set. It counts at once, also for what ended before.",
+			"ALTER ACCOUNT SET RUNTIME_ENVIRONMENT_HISTORY_RETENTION_TIME_IN_DAYS = 90"},
+		{family, "SELECT ... FROM [ <database>. ] INFORMATION_SCHEMA.CUSTOM_RUNTIME_ENVIRONMENT_HISTORY",
+			"What environments were pinned to before they were replaced or dropped, newest first, at most 10,000 rows.",
+			"SELECT PINNED_IMAGE_PATH, END_TIME FROM db.INFORMATION_SCHEMA.CUSTOM_RUNTIME_ENVIRONMENT_HISTORY WHERE ENVIRONMENT_NAME = 'MY_CRE'"},
 		{family, "DESC[RIBE] CUSTOM RUNTIME ENVIRONMENT <name>", "Needs MONITOR.", "DESC CUSTOM RUNTIME ENVIRONMENT my_cre"},
-		{family, "DROP CUSTOM RUNTIME ENVIRONMENT [ IF EXISTS ] <name>", "Needs OWNERSHIP. The image stays.", "DROP CUSTOM RUNTIME ENVIRONMENT IF EXISTS my_cre"},
+		{family, "DROP CUSTOM RUNTIME ENVIRONMENT [ IF EXISTS ] <name>", "Needs OWNERSHIP. The image stays, and is held for as long as the history says.", "DROP CUSTOM RUNTIME ENVIRONMENT IF EXISTS my_cre"},
 	}
 }
 
