@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 )
 
 // ledger is what the server has acknowledged: for each thing the states in which it may be. A thing that nobody is changing has
@@ -17,7 +16,6 @@ type ledger struct {
 	mu     sync.Mutex
 	states map[string][]string
 	acks   int
-	late   atomic.Bool // answers that come from now on promise nothing: they leave a change as one that may have been made
 }
 
 func newLedger() *ledger { return &ledger{states: map[string][]string{}} }
@@ -36,9 +34,6 @@ func (l *ledger) begin(thing, to string) {
 func (l *ledger) acknowledged(thing, to string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.late.Load() {
-		return
-	}
 	l.states[thing] = []string{to}
 	l.acks++
 }

@@ -11,9 +11,9 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// TestMain makes this test binary the programs firnd and unsynced, too: in scripts, and for exec.Command("firnd").
+// TestMain makes this test binary the programs firnd, unsynced and cachedisk, too: in scripts, and for exec.Command("firnd").
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"firnd": main, "unsynced": unsynced})
+	testscript.Main(m, map[string]func(){"firnd": main, "unsynced": unsynced, "cachedisk": cacheDiskMain})
 }
 
 func TestScripts(t *testing.T) {

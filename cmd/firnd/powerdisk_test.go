@@ -3,12 +3,14 @@
 package main
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
-	"net"
+	"io"
+	"io/fs"
+	"math/rand/v2"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -20,60 +22,146 @@ import (
 	"unsafe"
 )
 
-// disk is an ext4 file system of its own whose power can be cut: what was not flushed to it is lost then.
+// medium is what a disk of a test is like.
+type medium struct {
+	filesystem string // ext4 or xfs
+	keep       int    // how many of a hundred writes that are in the disk's cache survive when its power is cut
+}
+
+// disk is a file system of its own on a disk whose power can be cut: what was not flushed to it is lost then, all of it or any part of
+// it. The disk is the program cachedisk; after a cut it is another one on the same image.
 type disk struct {
 	t     testing.TB
 	image string
-	at    string // where it is mounted
+	file  string // over which cachedisk is mounted
+	at    string // where the file system is mounted
+	medium
+
+	cache  *exec.Cmd // the running cachedisk
+	orders io.Writer
+	says   *bufio.Reader
+	seed   uint64
+
+	cached, kept int // sectors that were in the cache when it was cut off, and those of them that survived
 }
 
 // newDisk makes a disk and mounts it.
-func newDisk(t testing.TB) *disk {
+func newDisk(t testing.TB, m medium) *disk {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Fatal("cutting the power of a disk needs root, to mount it: run this test as root")
 	}
-	d := &disk{t: t, image: filepath.Join(t.TempDir(), "disk"), at: filepath.Join(t.TempDir(), "mnt")}
-	f, err := os.Create(d.image)
-	if err == nil {
-		// PostgreSQL runs as another user, who must come through.
-		err = errors.Join(f.Truncate(16<<30), f.Close(), os.Mkdir(d.at, 0o755), os.Chmod(filepath.Dir(filepath.Dir(d.at)), 0o755)) //nolint:gosec // see above
+	dir := t.TempDir()
+	d := &disk{t: t, image: filepath.Join(dir, "image"), file: filepath.Join(dir, "disk"), at: filepath.Join(dir, "mnt"), medium: m, seed: rand.Uint64()}
+	for _, path := range []string{d.image, d.file} {
+		f, err := os.Create(path)
+		if err == nil {
+			err = errors.Join(f.Truncate(16<<30), f.Close())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
-	if err != nil {
+	// PostgreSQL runs as another user, who must come through.
+	if err := errors.Join(os.Mkdir(d.at, 0o755), os.Chmod(filepath.Dir(dir), 0o755)); err != nil { //nolint:gosec // see above
 		t.Fatal(err)
 	}
-	succeed(t, exec.CommandContext(t.Context(), "mkfs.ext4", "-q", "-F", d.image))
+	arguments := map[string][]string{"ext4": {"-q", "-F", "-E", "nodiscard"}, "xfs": {"-q", "-K"}}[m.filesystem]
+	succeed(t, exec.CommandContext(t.Context(), "mkfs."+m.filesystem, append(arguments, d.image)...))
+	t.Logf("the first seed is %d", d.seed)
 	d.mount()
-	t.Cleanup(func() { _ = syscall.Unmount(d.at, syscall.MNT_DETACH) }) // the loop device goes with the mount
+	t.Cleanup(func() {
+		_ = syscall.Unmount(d.at, syscall.MNT_DETACH) // the loop device goes with the mount
+		_ = d.cache.Process.Kill()
+		_ = d.cache.Wait() // it was killed
+		_ = syscall.Unmount(d.file, syscall.MNT_DETACH)
+	})
 	return d
 }
 
 // mount lets nothing reach the disk by the mere passing of time, as far as ext4 can be told.
 func (d *disk) mount() {
 	d.t.Helper()
-	succeed(d.t, exec.CommandContext(d.t.Context(), "mount", "-o", "loop,commit=300", d.image, d.at))
+	d.seed++
+	d.cache = exec.Command("cachedisk", d.image, d.file, strconv.FormatUint(d.seed, 10), strconv.Itoa(d.keep))
+	d.cache.Stderr = os.Stderr
+	in, err := d.cache.StdinPipe()
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	out, err := d.cache.StdoutPipe()
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	if err := d.cache.Start(); err != nil {
+		d.t.Fatal(err)
+	}
+	d.orders, d.says = in, bufio.NewReader(out)
+	if line := d.hear(); line != "ready" {
+		d.t.Fatalf("the disk says %q: it needs /dev/fuse", line)
+	}
+	options := map[string]string{"ext4": "loop,commit=300,noinit_itable", "xfs": "loop"}[d.filesystem]
+	succeed(d.t, exec.CommandContext(d.t.Context(), "mount", "-t", d.filesystem, "-o", options, d.file, d.at))
+}
+
+func (d *disk) hear() string {
+	line, _ := d.says.ReadString('\n') // the disk may have ended
+	return strings.TrimSpace(line)
+}
+
+// order tells the disk something and gives its answer.
+func (d *disk) order(text string) string {
+	d.t.Helper()
+	if _, err := fmt.Fprintln(d.orders, text); err != nil {
+		d.t.Fatal(err)
+	}
+	return d.hear()
+}
+
+// cut ends the power of the disk and of those who use it. From one moment on the disk answers nothing, so that nobody can take for
+// flushed what is not, nor see a failure that a cut would not have shown them; what they still answer counts. Then kill sends them the
+// signals after which they run no more, and only then do their requests fail, so that they can end.
+func (d *disk) cut(kill func()) {
+	d.t.Helper()
+	d.order("freeze")
+	time.Sleep(time.Duration(rand.IntN(20)) * time.Millisecond)
+	kill()
+	d.order("fail")
 }
 
 // unmount waits until no process has anything open, and until the kernel has let go of the file system: a container that is being
-// started holds a copy of every mount for a moment, and the next mount would find the file system as it was, dead.
+// started holds a copy of every mount for a moment, and the next mount would find the file system as it was, dead. Then the disk loses
+// what it has in its cache.
 func (d *disk) unmount() {
 	d.t.Helper()
 	end := time.Now().Add(patience)
-	err := syscall.Unmount(d.at, 0)
-	for ; errors.Is(err, syscall.EBUSY) && time.Now().Before(end); err = syscall.Unmount(d.at, 0) {
-		time.Sleep(time.Millisecond)
-	}
-	for ; err == nil && d.attached(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			err = errors.New("it is unmounted and still in use")
+	free := func(at string) {
+		d.t.Helper()
+		err := syscall.Unmount(at, 0)
+		for ; errors.Is(err, syscall.EBUSY) && time.Now().Before(end); err = syscall.Unmount(at, 0) {
+			time.Sleep(time.Millisecond)
+		}
+		if err != nil {
+			d.t.Fatalf("unmounting %s: %v", at, err)
 		}
 	}
-	if err != nil {
-		d.t.Fatalf("unmounting %s: %v", d.at, err)
+	free(d.at)
+	for ; d.attached(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			d.t.Fatalf("%s is unmounted and still in use", d.at)
+		}
 	}
+	free(d.file)
+	var cached, kept int
+	if line := d.order("end"); d.cache.Wait() != nil {
+		d.t.Fatalf("the disk with seed %d ends badly: %q", d.seed, line)
+	} else if _, err := fmt.Sscan(line, &cached, &kept); err != nil {
+		d.t.Fatalf("the disk with seed %d says %q: %v", d.seed, line, err)
+	}
+	d.cached, d.kept = d.cached+cached, d.kept+kept
 }
 
-// attached tells whether a loop device has the image.
+// attached tells whether a loop device has the disk.
 func (d *disk) attached() bool {
 	files, err := filepath.Glob("/sys/block/loop*/loop/backing_file")
 	if err != nil {
@@ -81,23 +169,24 @@ func (d *disk) attached() bool {
 	}
 	return slices.ContainsFunc(files, func(file string) bool {
 		text, _ := os.ReadFile(file) // it goes with the loop device
-		return strings.TrimSpace(string(text)) == d.image
+		return strings.TrimSpace(string(text)) == d.file
 	})
 }
 
-// cut stops the file system at once: neither written data nor its journal reach the disk any more. Every access fails from then on.
-func (d *disk) cut() {
-	d.t.Helper()
-	const shutdown, noLogFlush = 0x8004587d, 2 // EXT4_IOC_SHUTDOWN, EXT4_GOING_FLAGS_NOLOGFLUSH
-	f, err := os.Open(d.at)
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	defer f.Close()
-	flags := uint32(noLogFlush)
-	if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, f.Fd(), shutdown, uintptr(unsafe.Pointer(&flags))); errno != 0 {
-		d.t.Fatalf("shutting the file system down: %v", errno)
-	}
+// stir has the kernel begin to write what files have, as it may at any time and in any order, without a flush.
+func (d *disk) stir() {
+	_ = filepath.WalkDir(d.at, func(path string, entry fs.DirEntry, err error) error { // files come and go
+		if err != nil || !entry.Type().IsRegular() || rand.IntN(2) == 0 {
+			return nil
+		}
+		f, err := os.OpenFile(path, os.O_RDWR, 0)
+		if err != nil {
+			return nil
+		}
+		const begin = 2 // SYNC_FILE_RANGE_WRITE
+		_ = syscall.SyncFileRange(int(f.Fd()), 0, 0, begin)
+		return f.Close()
+	})
 }
 
 // unsynced runs the program of its arguments with every call that puts something on disk doing nothing and succeeding.
@@ -127,99 +216,6 @@ func unsynced() {
 	}
 	fmt.Fprintln(os.Stderr, "unsynced:", err)
 	os.Exit(1)
-}
-
-// cluster is a PostgreSQL whose data are on a disk that is cut.
-type cluster struct {
-	t        testing.TB
-	programs string // directory
-	data     string
-	port     int
-	owner    *syscall.Credential
-	server   *exec.Cmd // nil when it does not run
-}
-
-// newCluster makes the database in a directory of the disk. It does not run yet, and is not flushed.
-func newCluster(t testing.TB, d *disk) *cluster {
-	t.Helper()
-	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
-	if err != nil || len(found) == 0 {
-		t.Fatalf("cutting the power of PostgreSQL needs its programs below /usr/lib/postgresql: %v", err)
-	}
-	owner, err := user.Lookup("postgres")
-	if err != nil {
-		t.Fatal(err)
-	}
-	id, err := strconv.ParseUint(owner.Uid, 10, 32)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &cluster{t: t, programs: filepath.Dir(slices.Max(found)), data: filepath.Join(d.at, "postgres"),
-		port: freePort(t), owner: &syscall.Credential{Uid: uint32(id), Gid: uint32(id)}}
-	if err := errors.Join(os.Mkdir(c.data, 0o700), os.Chown(c.data, int(id), int(id))); err != nil {
-		t.Fatal(err)
-	}
-	succeed(t, c.command("initdb", "--no-sync", "-D", c.data, "-A", "trust", "-U", "postgres", "--locale=C.UTF-8", "-E", "UTF8"))
-	return c
-}
-
-func freePort(t testing.TB) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
-// url is what firnd is given.
-func (c *cluster) url() string {
-	return fmt.Sprintf("postgres://postgres@127.0.0.1:%d/postgres?sslmode=disable", c.port)
-}
-
-// command gives a program of PostgreSQL, not started.
-func (c *cluster) command(program string, args ...string) *exec.Cmd {
-	cmd := exec.Command(filepath.Join(c.programs, program), args...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: c.owner}
-	cmd.Dir = "/"
-	return cmd
-}
-
-// start runs PostgreSQL and waits until it has recovered.
-func (c *cluster) start() {
-	c.t.Helper()
-	port, log := strconv.Itoa(c.port), &buffer{}
-	c.server = c.command("postgres", "-D", c.data, "-p", port, "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=")
-	c.server.Stderr = log
-	c.server.WaitDelay = time.Millisecond // its children may hold its output for a moment
-	if err := c.server.Start(); err != nil {
-		c.t.Fatal(err)
-	}
-	c.t.Cleanup(c.kill)
-	for end := time.Now().Add(patience); c.command("pg_isready", "-q", "-h", "127.0.0.1", "-p", port).Run() != nil; {
-		if time.Now().After(end) {
-			c.t.Fatalf("PostgreSQL does not start: %s", log)
-		}
-	}
-}
-
-// kill ends PostgreSQL and its children as a power switch would: by themselves, some would wait for others forever.
-func (c *cluster) kill() {
-	if c.server == nil {
-		return
-	}
-	pid := c.server.Process.Pid
-	_ = c.server.Process.Signal(syscall.SIGSTOP)                                   // from now on it has no more children
-	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid)) // it may have ended by itself
-	for _, child := range strings.Fields(string(children)) {
-		if id, err := strconv.Atoi(child); err == nil {
-			_ = syscall.Kill(id, syscall.SIGKILL)
-		}
-	}
-	_ = c.server.Process.Kill()
-	_ = c.server.Wait() // it was killed
-	c.server = nil
 }
 
 // succeed runs a program that must succeed.

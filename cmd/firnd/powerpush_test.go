@@ -4,9 +4,11 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"strings"
 	"testing"
@@ -32,7 +34,7 @@ func (k *powerCut) exchange(t *testing.T, method, path, contentType string, body
 	if err != nil {
 		return nil, nil, err
 	}
-	r.SetBasicAuth(adminUser, k.secret.Reveal())
+	r.Header.Set("Authorization", "Bearer "+k.shared.token)
 	if contentType != "" {
 		r.Header.Set("Content-Type", contentType)
 	}
@@ -138,6 +140,79 @@ func (c *pusher) blob(content []byte, way int) {
 		separator = "&"
 	}
 	c.change(http.StatusCreated, http.MethodPut, at+separator+"digest="+digest, "application/octet-stream", content, to)
+}
+
+// uploaded is an upload that is begun, and goes on after the power was cut.
+type uploaded struct {
+	content []byte
+	at      string // where it goes on
+	done    int    // how much of it is acknowledged
+	ending  bool   // its last request is sent: it may be over
+	cut     bool   // the power was cut since
+}
+
+// resumes pushes a blob in many requests. After a cut it asks how far the upload has come: at least as far as it was acknowledged.
+func (k *powerCut) resumes(_ context.Context, t *testing.T, _ *wire, id, _ int) error {
+	c := &pusher{powerCut: k, t: t, repository: fmt.Sprintf("ml/t/images/p%d", id)}
+	k.mu.Lock()
+	u := k.halfway[id]
+	if u == nil {
+		u = &uploaded{content: make([]byte, 1000+rand.IntN(500_000))}
+		for i := range u.content {
+			u.content[i] = byte(rand.Uint32())
+		}
+		k.halfway[id] = u
+	}
+	k.mu.Unlock()
+	switch {
+	case u.at == "":
+		u.at = c.send(http.StatusAccepted, http.MethodPost, "/v2/"+c.repository+"/blobs/uploads/", "", nil)
+	case u.cut && u.ending: // whether it has ended, its blob tells
+		u.at, u.done, u.ending = c.send(http.StatusAccepted, http.MethodPost, "/v2/"+c.repository+"/blobs/uploads/", "", nil), 0, false
+	case u.cut:
+		c.goOn(u)
+	}
+	u.cut = true // unless this ends well
+	for c.err == nil && u.done < len(u.content) {
+		next := min(u.done+1000+rand.IntN(100_000), len(u.content))
+		if at := c.send(http.StatusAccepted, http.MethodPatch, u.at, "application/octet-stream", u.content[u.done:next]); c.err == nil {
+			u.at, u.done = at, next
+		}
+	}
+	if c.err == nil {
+		u.ending = true
+		digest := "sha256:" + digestOf(u.content)
+		c.change(http.StatusCreated, http.MethodPut, u.at+"?digest="+digest, "", nil, map[string]string{"blob " + c.repository + " " + digest: digest})
+	}
+	if c.err == nil {
+		k.mu.Lock()
+		delete(k.halfway, id)
+		k.mu.Unlock()
+	}
+	return c.err
+}
+
+// goOn finds out how far an upload has come.
+func (c *pusher) goOn(u *uploaded) {
+	resp, answer, err := c.exchange(c.t, http.MethodGet, u.at, "", nil)
+	if err != nil {
+		c.err = err
+		return
+	}
+	have := 0
+	_, err = fmt.Sscanf(resp.Header.Get("Range"), "0-%d", &have)
+	switch {
+	case resp.StatusCode != http.StatusNoContent || err != nil:
+		c.complain("an upload that was acknowledged up to %d does not go on: %s %s", u.done, resp.Status, answer)
+	case have > 0 && have+1 < u.done, have == 0 && u.done > 0:
+		c.complain("an upload that was acknowledged up to %d goes on behind %d", u.done, have)
+	default:
+		if have > 0 {
+			have++
+		}
+		u.done = have
+		c.resumed.Add(1)
+	}
 }
 
 // tag puts a manifest under a tag, which may have named another.

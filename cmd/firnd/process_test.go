@@ -37,8 +37,7 @@ type installation struct {
 	args []string
 	last *process
 
-	launcher []string    // the program that runs firnd, which it is given as arguments
-	secret   errs.Secret // the password of ADMIN where its file may be out of reach
+	launcher []string // the program that runs firnd, which it is given as arguments
 }
 
 func newInstallation(t testing.TB, args ...string) *installation {
@@ -143,9 +142,6 @@ func (p *process) stop() int {
 
 func (i *installation) password() errs.Secret {
 	i.t.Helper()
-	if i.secret != "" {
-		return i.secret
-	}
 	text, err := os.ReadFile(filepath.Join(i.dir, passwordFile))
 	if err != nil {
 		i.t.Fatal(err)

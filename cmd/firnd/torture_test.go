@@ -42,6 +42,8 @@ type torture struct {
 	mu    sync.Mutex
 	sent  []sent   // requests to repeat
 	wrong []string // what clients saw that must not be
+
+	shared *wire // the session of everybody, where many logins would take too long
 }
 
 // sent is a request that may be repeated.
@@ -126,6 +128,9 @@ func (k *torture) found(t *testing.T) {
 
 func (k *torture) session(t *testing.T) *wire {
 	t.Helper()
+	if k.shared != nil {
+		return k.shared
+	}
 	w, err := login(t.Context(), "http://"+k.host, adminUser, k.password().Reveal())
 	if err != nil {
 		t.Fatal(err)
@@ -152,6 +157,9 @@ func (k *torture) tag(t *testing.T, image, tag string) name.Tag {
 }
 
 func (k *torture) auth() remote.Option {
+	if k.shared != nil {
+		return remote.WithAuth(&authn.Bearer{Token: k.shared.token})
+	}
 	return remote.WithAuth(&authn.Basic{Username: adminUser, Password: k.password().Reveal()})
 }
 
