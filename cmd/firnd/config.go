@@ -21,6 +21,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"firn.dev/firn/internal/errs"
+	"firn.dev/firn/internal/registry/upstream"
 )
 
 // setting is one thing that can be configured: by flag, by environment, by file, in that order.
@@ -37,6 +38,7 @@ var settings = []setting{
 	{"database", "", "sqlite:FILE or postgres://...; default sqlite:DATA/firn.db"},
 	{"blobs", "", "dir:DIRECTORY or s3://BUCKET[/PREFIX][?endpoint=URL&region=REGION]; default dir:DATA/blobs"},
 	{"redirect-pulls", "false", "send pulls of image layers to S3 by signed URLs (307): whoever pulls must reach the bucket"},
+	{"upstreams", "", "registries, HOST[:PORT] separated by commas, from which image repositories may fetch images; none: nothing is fetched"},
 	{"compute", "docker", "what runs containers: docker or none"},
 	{"public-url", "", "URL under which clients reach this server, when a proxy stands before it"},
 	{"account", "FIRN", "account name"},
@@ -64,6 +66,7 @@ type config struct {
 	TLSCert, TLSKey                                               string
 	InsecureHTTP, RedirectPulls                                   bool
 	TrustedProxies                                                []netip.Prefix
+	Upstreams                                                     []string
 	VulnerabilityDB                                               string
 	GCInterval, GCGrace                                           time.Duration
 	LogFormat, LogLevel                                           string
@@ -138,6 +141,9 @@ func loadConfig(flags *pflag.FlagSet, environ func() []string) (config, error) {
 		AdminPassword: errs.Secret(vars[passwordEnv]),
 	}
 	if c.TrustedProxies, err = parseProxies(k.String("trusted-proxies")); err != nil {
+		return config{}, &usageError{err}
+	}
+	if c.Upstreams, err = upstream.ParseHosts(k.String("upstreams")); err != nil {
 		return config{}, &usageError{err}
 	}
 	if err := c.readTimes(k.String); err != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"firn.dev/firn/internal/catalog"
+	"firn.dev/firn/internal/registry/upstream"
 	"firn.dev/firn/internal/version"
 )
 
@@ -64,6 +65,25 @@ func newMetrics(store catalog.Store, log *slog.Logger) *metrics {
 	m.registry.MustRegister(m.requests, m.images, m.uploads, m.received, m.sent, build, newJobCounter(store, log),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
+}
+
+// newUpstreamMetrics gives what tells /metrics of each request to an upstream registry.
+func newUpstreamMetrics(to prometheus.Registerer) func(upstream.Fetch) {
+	fetches := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "firn_registry_upstream_fetches_total", Help: "Requests to upstream registries by host, by what was asked for (tag, manifest, blob) and by outcome.",
+	}, []string{"upstream", "what", "outcome"})
+	bytes := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "firn_registry_upstream_received_bytes_total", Help: "Bytes of manifests and blobs that came from upstream registries, by host.",
+	}, []string{"upstream"})
+	to.MustRegister(fetches, bytes)
+	return func(f upstream.Fetch) {
+		outcome := "failure"
+		if f.OK {
+			outcome = "success"
+		}
+		fetches.WithLabelValues(f.Host, f.What, outcome).Inc()
+		bytes.WithLabelValues(f.Host).Add(float64(f.Bytes))
+	}
 }
 
 // page serves /metrics.

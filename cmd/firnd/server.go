@@ -27,6 +27,7 @@ import (
 	"firn.dev/firn/internal/imagecheck"
 	"firn.dev/firn/internal/node"
 	"firn.dev/firn/internal/registry"
+	"firn.dev/firn/internal/registry/upstream"
 	"firn.dev/firn/internal/scheduler"
 	"firn.dev/firn/internal/session"
 	"firn.dev/firn/internal/sfwire"
@@ -163,10 +164,11 @@ func (s *server) makeRooms(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	fetched := upstream.New(upstream.Options{Approved: s.config.Upstreams, Observe: newUpstreamMetrics(s.metrics.registry)})
 	s.registry = registry.New(registry.Options{
 		Catalog: s.store, Blobs: s.blobs, Authenticator: identities{s.auth}, Authorizer: rights{}, Log: s.log, Now: time.Now,
 		Rand: rand.Reader, URL: s.config.PublicURL, Redirect: s.config.RedirectPulls, Grace: s.config.GCGrace,
-		Writer: s.node.ID(), Alive: s.node.Alive,
+		Writer: s.node.ID(), Alive: s.node.Alive, Upstream: fetched,
 	})
 	s.loops["registry"] = s.registry.Run
 	s.collectGarbage()
@@ -189,7 +191,8 @@ func (s *server) makeRooms(ctx context.Context) error {
 	}
 	s.executor = executor.New(executor.Options{
 		Catalog: s.store, Images: environment.New(check), Stages: s.stages, Logs: s.jobs, Hosts: s.jobs, Node: s.node.ID(),
-		Account: s.config.Account, Version: version.Version, Registry: s.registryHost, Wake: s.jobs.Wake, Now: time.Now, Log: s.log,
+		Account: s.config.Account, Version: version.Version, Registry: s.registryHost, Upstream: fetched.Check, Wake: s.jobs.Wake,
+		Now: time.Now, Log: s.log,
 	})
 	s.loops["node"] = s.node.Run
 	s.loops["upkeep"] = s.upkeep
@@ -278,7 +281,8 @@ func (s *server) makeDoors(context.Context) error {
 			Now: time.Now, Log: s.log,
 		})
 	}
-	front, inside := behindProxies(s.config.TrustedProxies, s.front(door(false))), s.metrics.observe("containers", door(true))
+	front := patiently(silence, behindProxies(s.config.TrustedProxies, s.front(door(false))))
+	inside := patiently(silence, s.metrics.observe("containers", door(true)))
 	for i := range s.listeners {
 		s.listeners[i].handler = front
 		if s.listeners[i].inside {

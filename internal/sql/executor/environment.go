@@ -109,10 +109,16 @@ func environmentCreated(w *work, tx catalog.Tx, o *catalog.Object) error {
 	return tx.PutReport(o.ID, w.codec.pack.EncodeAll(w.report, nil))
 }
 
-// resolveImage finds what an image path names, for a role that may read the repository.
+// resolveImage finds what an image path names, for a role that may read the repository. When that has an upstream, the image is fetched.
 //
-// Errors: Invalid; NotFound; Denied.
+// Errors: Invalid; NotFound; Denied; of an upstream Unavailable, Exhausted and Refused too.
 func (w *work) resolveImage(ctx context.Context, path string) (ImageRef, error) {
+	if name, ok := repositoryOf(path); ok { // before anything is fetched for somebody who may not
+		err := w.view(ctx, func(_ catalog.Tx, g *rbac.Guard) error { return g.Check(toRead(name)) })
+		if err != nil {
+			return ImageRef{}, err
+		}
+	}
 	ref, err := w.options.Images.Resolve(ctx, path)
 	if err != nil && !errs.Is(err, errs.NotFound) && !errs.Is(err, errs.Refused) {
 		return ref, err
@@ -139,8 +145,9 @@ func toRead(name catalog.Name) []catalog.Requirement {
 
 // repositoryOf gives the repository part of an image path as names are stored unless quoted.
 func repositoryOf(path string) (catalog.Name, bool) {
-	parts := strings.Split(strings.Trim(path, "/"), "/")
-	if len(parts) > 4 && strings.ContainsAny(parts[0], ".:") || len(parts) > 4 && parts[0] == "localhost" {
+	rest, absolute := strings.CutPrefix(path, "/")
+	parts := strings.Split(rest, "/")
+	if !absolute && (strings.ContainsAny(parts[0], ".:") || parts[0] == "localhost") {
 		parts = parts[1:]
 	}
 	if len(parts) < 4 {

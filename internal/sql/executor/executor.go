@@ -72,10 +72,14 @@ type Options struct {
 	Stages   Stages
 	Logs     JobLogs
 	Hosts    Hosts
-	Node     string           // id of this process, unique among replicas and restarts
-	Account  string           // account name, upper case
-	Version  string           // x.y.z
-	Registry func() string    // host[:port] under which clients reach the registry
+	Node     string        // id of this process, unique among replicas and restarts
+	Account  string        // account name, upper case
+	Version  string        // x.y.z
+	Registry func() string // host[:port] under which clients reach the registry
+	// Upstream gives the canonical form of the URL of a registry that image repositories may have as their upstream.
+	//
+	// Errors: Invalid; Refused when it is not approved.
+	Upstream func(url string) (string, error)
 	Wake     func()           // hint to the scheduler that a job was submitted or cancelled
 	Now      func() time.Time // the clock
 	Log      *slog.Logger

@@ -18,6 +18,7 @@ import (
 	"firn.dev/firn/internal/catalog"
 	"firn.dev/firn/internal/catalog/sqlstore"
 	"firn.dev/firn/internal/errs"
+	"firn.dev/firn/internal/registry/upstream"
 	"firn.dev/firn/internal/sql/rowset"
 )
 
@@ -44,6 +45,7 @@ func newHouse(t testing.TB) *house {
 func newExecutor(t testing.TB, store catalog.Store, node string) *Executor {
 	e := New(Options{
 		Catalog: store, Node: node, Account: "FIRN", Version: "1.2.3", Registry: func() string { return "registry.test:8085" }, Now: time.Now,
+		Upstream: upstream.New(upstream.Options{Approved: []string{"registry.example.com", "127.0.0.1:5000"}}).Check,
 	})
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)

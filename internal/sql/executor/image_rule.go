@@ -23,7 +23,7 @@ func ruleProperties() []property {
 		numberProperty("TAG_RETENTION_COUNT", 0, 1_000_000, 0, func(s spec) *int { return &s.RetentionCount }),
 		numberProperty("TAG_RETENTION_DAYS", 0, 36_500, 0, func(s spec) *int { return &s.RetentionDays }),
 		bytesProperty("STORAGE_QUOTA", func(s spec) *int64 { return &s.Quota }),
-		mediaTypesProperty(),
+		mediaTypesProperty(), upstreamProperty(), upstreamSecretProperty(),
 	}
 }
 
@@ -42,6 +42,8 @@ func ruleColumns() []column {
 		number("tag_retention_days", func(s spec) int64 { return int64(s.RetentionDays) }),
 		number("storage_quota", func(s spec) int64 { return s.Quota }),
 		list("allowed_media_types", func(s spec) []string { return s.MediaTypes }),
+		specCell("upstream", func(s spec) *string { return orNull(s.Upstream) }),
+		specCell("upstream_secret", func(s spec) *string { return orNull(s.UpstreamSecret.String()) }),
 		numberOf("storage_used", func(l *listing, o *catalog.Object) *string {
 			used, err := l.tx.StorageUsed([]catalog.ID{o.ID})
 			if err != nil {

@@ -124,39 +124,45 @@ func (p property) atCreation() property {
 	return p
 }
 
-// decode turns the properties of a statement into changes.
+// decode turns the properties of a statement into changes, in the order in which the kind has the properties, whatever the statement's.
 //
 // Errors: Invalid for an unknown or repeated property, naming the nearest known one, and for a wrong value, naming the
 // allowed ones.
 func (k *kind) decode(ctx context.Context, w *work, given []ast.Property, altering bool) ([]change, error) {
-	var changes []change
-	seen := map[string]bool{}
+	changes := map[string]change{}
 	for _, g := range given {
 		p, err := k.property(g.Name, altering)
 		if err != nil {
 			return nil, err
 		}
-		if seen[g.Name] {
+		if changes[g.Name] != nil {
 			return nil, errs.New(errs.Invalid, "SQL compilation error:\nduplicate property '%s'", g.Name).Numbered(1003, "42000")
 		}
-		seen[g.Name] = true
-		c, err := p.decode(ctx, w, g.Value)
-		if err != nil {
+		if changes[g.Name], err = p.decode(ctx, w, g.Value); err != nil {
 			return nil, err
 		}
-		changes = append(changes, c)
 	}
-	return changes, nil
+	var ordered []change
+	for _, p := range k.allProperties() {
+		if c := changes[p.name]; c != nil {
+			ordered = append(ordered, c)
+		}
+	}
+	return ordered, nil
+}
+
+// allProperties gives the properties of the kind with the comment.
+func (k *kind) allProperties() []property {
+	if !k.comments {
+		return k.properties
+	}
+	return append(slices.Clone(k.properties), commentProperty())
 }
 
 // property finds a property by name.
 func (k *kind) property(name string, altering bool) (property, error) {
-	all := k.properties
-	if k.comments {
-		all = append(slices.Clone(all), commentProperty())
-	}
 	var names []string
-	for _, p := range all {
+	for _, p := range k.allProperties() {
 		if altering && p.once || !altering && p.later {
 			continue
 		}

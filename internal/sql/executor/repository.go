@@ -3,6 +3,7 @@
 package executor
 
 import (
+	"cmp"
 	"context"
 	"strings"
 	"time"
@@ -29,10 +30,9 @@ func repositoryKind() *kind {
 			null("privatelink_repository_url"),
 		}, ruleColumns()...),
 		check: func(o *catalog.Object) error {
-			if s := o.Spec.(*catalog.ImageRepositorySpec); s.Encryption == "" {
-				s.Encryption = "SNOWFLAKE_SSE"
-			}
-			return nil
+			s := o.Spec.(*catalog.ImageRepositorySpec)
+			s.Encryption = cmp.Or(s.Encryption, "SNOWFLAKE_SSE")
+			return checkUpstream(s)
 		},
 		dropping: repositoryDropping,
 	}
