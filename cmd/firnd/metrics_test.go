@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -14,9 +15,11 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"firn.dev/firn/internal/catalog"
 	"firn.dev/firn/internal/catalog/sqlstore"
+	"firn.dev/firn/internal/sweep"
 )
 
 func newTestMetrics(t *testing.T) (*metrics, catalog.Store) {
@@ -221,5 +224,32 @@ func TestJobsByState(t *testing.T) {
 	m.page().ServeHTTP(got, httptest.NewRequestWithContext(t.Context(), "GET", "/metrics", nil))
 	if got.Code != 200 || strings.Contains(got.Body.String(), "firn_jobs{") || !strings.Contains(got.Body.String(), "firn_build_info") {
 		t.Errorf("without a database: %d %s", got.Code, got.Body)
+	}
+}
+
+// TestCollections: /metrics tells what garbage collections have done, and how the last one went.
+func TestCollections(t *testing.T) {
+	t.Parallel()
+	m, _ := newTestMetrics(t)
+	done := newCollectMetrics(m.registry)
+	wantMetrics(t, m, `firn_gc_runs_total{outcome="success"} 0`, `firn_gc_runs_total{outcome="failure"} 0`, "firn_gc_last_success_timestamp_seconds 0")
+	done(sweep.Result{Manifests: 1, Links: 2, Blobs: 3, Objects: 4, Bytes: 500, Took: 2 * time.Second}, nil)
+	done(sweep.Result{Manifests: 10, Took: time.Second}, errors.New("the database is away"))
+	wantMetrics(t, m, `firn_gc_runs_total{outcome="success"} 1`, `firn_gc_runs_total{outcome="failure"} 1`, `firn_gc_removed_total{what="manifest"} 11`,
+		`firn_gc_removed_total{what="link"} 2`, `firn_gc_removed_total{what="blob"} 3`, `firn_gc_removed_total{what="object"} 4`,
+		"firn_gc_removed_bytes_total 500", "firn_gc_last_duration_seconds 1")
+	if strings.Contains(m.text(t), "firn_gc_last_success_timestamp_seconds 0\n") {
+		t.Error("when the last collection succeeded is not told")
+	}
+}
+
+// wantMetrics makes sure that /metrics has the lines.
+func wantMetrics(t *testing.T, m *metrics, lines ...string) {
+	t.Helper()
+	text := m.text(t)
+	for _, line := range lines {
+		if !strings.Contains(text, line+"\n") {
+			t.Errorf("no %s in\n%s", line, text)
+		}
 	}
 }
