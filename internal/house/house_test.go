@@ -145,3 +145,23 @@ func TestPlanHasFloors(t *testing.T) {
 		}
 	}
 }
+
+// TestPictureShowsEveryRoom holds docs/architecture.md against the tree.
+func TestPictureShowsEveryRoom(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	picture, _, _ := strings.Cut(string(text), "## A straight line")
+	shown := map[string]bool{}
+	for _, word := range strings.FieldsFunc(picture, func(r rune) bool { return strings.ContainsRune(" ,()`\n", r) }) {
+		shown[word] = true
+	}
+	for _, s := range sources(t) {
+		if room, internal := strings.CutPrefix(s.dir, "internal/"); internal && !shown[room] {
+			t.Errorf("the picture in docs/architecture.md does not show %s", room)
+			shown[room] = true
+		}
+	}
+}
