@@ -75,7 +75,8 @@ type Images interface {
 // Blobs keeps blobs, and which image may serve which: a blob is visible only in images that hold it.
 type Blobs interface {
 	// PutBlob adds a blob that is durable in the blob store (or in Body), or renews the lease of the one that exists, and gives
-	// the blob that the catalog then holds: the caller's own copy is garbage when the keys differ. Leased and Created are filled.
+	// the blob that the catalog then holds, without its Body: the caller's own copy is garbage when the keys differ. Leased and Created
+	// are filled.
 	PutBlob(b *Blob) (*Blob, error)
 	// Blob finds a blob wherever it is used.
 	//

@@ -69,6 +69,7 @@ func checkBlobs(t T, s catalog.Store) {
 		wantEqual(t, "new blob", b, &catalog.Blob{Digest: "sha256:a", Size: 1 << 40, Key: "k1", Leased: tx.Now(), Created: tx.Now()})
 		first = *b
 		small = *must(tx.PutBlob(&catalog.Blob{Digest: "sha256:b", Size: 3, Body: []byte{0, 1, 0xff}}))(t)
+		wantEqual(t, "content of a new blob", small.Body, []byte(nil))
 		return nil
 	})
 	update(t, s, func(tx catalog.Tx) error {
@@ -88,6 +89,7 @@ func checkBlobs(t T, s catalog.Store) {
 		return tx.RestoreBlob(&catalog.Blob{Digest: "sha256:a", Key: "k3"}, "k1")
 	})
 	first.DiffID, first.Key = "sha256:x", "k3"
+	small.Body = []byte{0, 1, 0xff}
 	view(t, s, func(tx catalog.Tx) error {
 		wantEqual(t, "blob", must(tx.Blob("sha256:a"))(t), &first)
 		wantEqual(t, "small blob", must(tx.Blob("sha256:b"))(t), &small)

@@ -16,6 +16,9 @@ func readBlob(scan scan) (*catalog.Blob, error) {
 	return b, scan(&b.Digest, &b.Size, &b.Key, &b.Body, &b.DiffID, stamp{&b.Leased}, stamp{&b.Created}, stamp{&b.Lost})
 }
 
+// bareBlobColumns is blobColumns without the content.
+const bareBlobColumns = `blob.digest, blob.size, blob.key, NULL, blob.diff_id, blob.leased, blob.created, blob.lost`
+
 // PutBlob implements catalog.Blobs.
 func (t *tx) PutBlob(b *catalog.Blob) (*catalog.Blob, error) {
 	if err := t.writable(); err != nil {
@@ -23,7 +26,7 @@ func (t *tx) PutBlob(b *catalog.Blob) (*catalog.Blob, error) {
 	}
 	kept, _, err := one(t, readBlob, `INSERT INTO blob (digest, size, key, body, diff_id, leased, created) VALUES ($1, $2, $3, $4, $5, $6, $6)
 		ON CONFLICT (digest) DO UPDATE SET leased = excluded.leased
-		RETURNING `+blobColumns, b.Digest, b.Size, b.Key, b.Body, b.DiffID, micros(t.now))
+		RETURNING `+bareBlobColumns, b.Digest, b.Size, b.Key, b.Body, b.DiffID, micros(t.now))
 	return kept, err
 }
 

@@ -23,7 +23,9 @@ type sqliteEngine struct {
 	file      string
 	write     *sql.DB
 	read      *sql.DB
+	fold      *sql.DB // what copies the log into the file
 	writer    *writer
+	folder    *folder
 	readers   chan *link // nil where no connection was needed yet
 	watcher   watcher
 	temporary string // folder to remove at the end, or ""
@@ -67,24 +69,25 @@ func openPrivateSQLite(ctx context.Context) (*sqliteEngine, error) {
 func connectSQLite(ctx context.Context, file, synchronous string) (_ *sqliteEngine, err error) {
 	e := &sqliteEngine{file: file, readers: make(chan *link, max(4, 2*runtime.GOMAXPROCS(0)))}
 	common := []string{"busy_timeout(5000)", "foreign_keys(1)", "temp_store(MEMORY)", "cache_size(-8000)"}
-	e.write, err = openPool(file, url.Values{
-		"_txlock": {"immediate"},
-		"_pragma": append(common, "journal_mode(WAL)", "journal_size_limit(67108864)", "synchronous("+synchronous+")"),
-	}, 1)
-	if err != nil {
-		return nil, err
+	writing := append(common, "journal_mode(WAL)", "journal_size_limit(67108864)", "wal_autocheckpoint(16000)", "synchronous("+synchronous+")")
+	e.write, err = openPool(file, url.Values{"_txlock": {"immediate"}, "_pragma": writing}, 1)
+	if err == nil {
+		e.fold, err = openPool(file, url.Values{"_pragma": writing}, 1)
 	}
-	e.read, err = openPool(file, url.Values{"mode": {"ro"}, "_pragma": common}, cap(e.readers)+1)
+	if err == nil {
+		e.read, err = openPool(file, url.Values{"mode": {"ro"}, "_pragma": common}, cap(e.readers)+1)
+	}
 	if err == nil {
 		err = migrateSQLite(ctx, e.write, "catalog file "+file)
 	}
 	if err != nil {
-		return nil, foldSQLite(errors.Join(err, e.write.Close(), e.closeReaders()), file)
+		return nil, foldSQLite(errors.Join(err, closePools(e.read, e.fold, e.write)), file)
 	}
 	for range cap(e.readers) {
 		e.readers <- nil
 	}
-	e.writer = startWriter(e.write, file)
+	e.folder = startFolder(e.fold)
+	e.writer = startWriter(e.write, file, e.folder.wanted)
 	return e, nil
 }
 
@@ -110,11 +113,14 @@ func openPool(file string, options url.Values, connections int) (*sql.DB, error)
 	return db, nil
 }
 
-func (e *sqliteEngine) closeReaders() error {
-	if e.read == nil {
-		return nil
+// closePools closes those that are open.
+func closePools(pools ...*sql.DB) (err error) {
+	for _, db := range pools {
+		if db != nil {
+			err = errors.Join(err, db.Close())
+		}
 	}
-	return e.read.Close()
+	return err
 }
 
 func (e *sqliteEngine) update(ctx context.Context, fn body) error { return e.writer.update(ctx, fn) }
@@ -153,11 +159,12 @@ func (e *sqliteEngine) view(ctx context.Context, fn body) error {
 // SQLite folds its log into the file.
 func (e *sqliteEngine) close() error {
 	e.writer.stop()
+	e.folder.stop()
 	var err error
 	for range cap(e.readers) {
 		err = errors.Join(err, (<-e.readers).close())
 	}
-	err = errors.Join(err, e.watcher.close(), e.read.Close(), e.writer.link.close(), e.write.Close())
+	err = errors.Join(err, e.watcher.close(), closePools(e.read, e.fold), e.writer.link.close(), e.write.Close())
 	if e.temporary != "" {
 		err = errors.Join(err, os.RemoveAll(e.temporary))
 	}

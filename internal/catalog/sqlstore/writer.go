@@ -17,8 +17,10 @@ import (
 type writer struct {
 	db    *sql.DB
 	file  string
-	link  *link      // nil after it broke
-	queue chan *call // unbuffered: a call is in line until the writer receives it
+	link  *link           // nil after it broke
+	queue chan *call      // unbuffered: a call is in line until the writer receives it
+	fold  chan<- struct{} // told from time to time that there is a log to fold
+	since int             // commits since then
 	quit  chan struct{}
 	done  chan struct{}
 }
@@ -42,8 +44,8 @@ const (
 // maxGroup bounds how long the first call of a group waits for the last one.
 const maxGroup = 256
 
-func startWriter(db *sql.DB, file string) *writer {
-	w := &writer{db: db, file: file, queue: make(chan *call), quit: make(chan struct{}), done: make(chan struct{})}
+func startWriter(db *sql.DB, file string, fold chan<- struct{}) *writer {
+	w := &writer{db: db, file: file, fold: fold, queue: make(chan *call), quit: make(chan struct{}), done: make(chan struct{})}
 	go w.loop()
 	return w
 }
@@ -99,9 +101,22 @@ func (w *writer) loop() {
 		select {
 		case c := <-w.queue:
 			w.group(c)
+			w.committed()
 		case <-w.quit:
 			return
 		}
+	}
+}
+
+// committed has the log folded after many commits.
+func (w *writer) committed() {
+	if w.since++; w.since < foldEvery {
+		return
+	}
+	select {
+	case w.fold <- struct{}{}:
+		w.since = 0
+	default: // it is being folded
 	}
 }
 
