@@ -62,7 +62,7 @@ func (k *torture) lookAtImages(t *testing.T, w *wire, seen map[string]string) {
 		for tag := range strings.SplitSeq(r["tags"], ",") {
 			ref := k.tag(t, r["image_name"], strings.TrimSpace(tag))
 			thing := "image " + ref.RepositoryStr() + ":" + ref.TagStr()
-			image, err := remote.Image(ref, k.auth(), remote.WithContext(t.Context()))
+			image, err := remote.Image(ref, k.auth(), remote.WithContext(t.Context()), remote.WithRetryBackoff(remote.Backoff{Steps: 1}), remote.WithRetryStatusCodes())
 			if err == nil {
 				err = validate.Image(image)
 			}
