@@ -77,23 +77,20 @@ func (f *followed) tag(reference string) tagThere {
 // Errors: NotFound; Denied by the upstream; Unavailable; those of a push that the repository's rules refuse; Canceled.
 func (f *followed) find(ctx context.Context, reference string, whole bool) (m *catalog.Manifest, size int64, err error) {
 	here, err := f.here(ctx, reference)
-	if err != nil {
-		return nil, 0, err
-	}
-	if here != nil && (isDigest(reference) || matches(rulesOf(f.repository).ImmutableTags, reference)) {
-		return here, int64(len(here.Body)), nil
+	if err != nil || here != nil && (isDigest(reference) || matches(rulesOf(f.repository).ImmutableTags, reference)) {
+		return here, bodySize(here), err
 	}
 	now := upstream.Descriptor{Digest: reference}
 	if !isDigest(reference) || !whole {
 		now, err = f.ask(ctx, reference, here != nil)
 	}
-	if err == nil && (here == nil || here.Digest != now.Digest) {
-		m, size, err = f.take(ctx, reference, now, whole)
-	} else {
-		m, size = here, bodySize(here)
+	if here != nil && (err != nil || now.Digest == here.Digest) {
+		return here, bodySize(here), nil
+	} else if err != nil {
+		return nil, 0, err
 	}
-	if err != nil && here != nil && theirs(err) {
-		return here, int64(len(here.Body)), nil
+	if m, size, err = f.take(ctx, reference, now, whole); err != nil && here != nil && theirs(err) {
+		return here, bodySize(here), nil
 	}
 	return m, size, err
 }
@@ -148,7 +145,7 @@ func (f *followed) take(ctx context.Context, reference string, now upstream.Desc
 	if !isDigest(reference) {
 		err = f.point(ctx, m, reference)
 	}
-	return m, int64(len(m.Body)), err
+	return m, bodySize(m), err
 }
 
 // point lets a tag name a manifest that is here, if it does not yet.
