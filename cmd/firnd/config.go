@@ -183,34 +183,14 @@ func known(match func(setting) bool) bool { return slices.ContainsFunc(settings,
 
 // unknown names the nearest setting in the form of the place where the name stood.
 func unknown(what, name string, form func(string) string) error {
-	nearest, best := "", len(name)
-	for _, s := range settings {
-		if d := distance(name, form(s.key)); d < best {
-			nearest, best = form(s.key), d
-		}
+	forms := make([]string, len(settings))
+	for i, s := range settings {
+		forms[i] = form(s.key)
 	}
-	return fmt.Errorf("unknown %s '%s': did you mean '%s'?", what, name, nearest)
-}
-
-// distance is the number of characters to insert, delete or replace to get from a to b.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
+	if near := errs.Nearest(name, forms); near != "" {
+		return fmt.Errorf("unknown %s '%s': did you mean '%s'?", what, name, near)
 	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, diagonal+1)
-		}
-	}
-	return row[len(b)]
+	return fmt.Errorf("unknown %s '%s': firnd serve --help lists all", what, name)
 }
 
 // complete fills what depends on other settings, and refuses what cannot work.

@@ -110,6 +110,7 @@ func TestWrongSettings(t *testing.T) {
 	}{
 		{"environment variable", nil, []string{"FIRND_DATABSE=x"}, "", []string{"environment variable 'FIRND_DATABSE'", "did you mean 'FIRND_DATABASE'?"}},
 		{"key", nil, nil, "lisen: 127.0.0.1:1\n", []string{"unknown key 'lisen'", "did you mean 'listen'?", "firnd.yaml"}},
+		{"key like none", nil, nil, "xyz: 1\n", []string{"unknown key 'xyz'", "firnd serve --help lists all"}},
 		{"underscores in a key", nil, nil, "data_dir: x\n", []string{"'data_dir'", "'data-dir'"}},
 		{"key twice", nil, nil, "listen: 127.0.0.1:1\nlisten: 127.0.0.1:2\n", []string{"firnd.yaml", "listen"}},
 		{"nested key", nil, nil, "listen:\n  port: 1\n", []string{"'listen' must be a text, a number or true or false"}},
@@ -155,18 +156,6 @@ func TestReachableAddressesThatMayBeServed(t *testing.T) {
 	} {
 		if _, err := resolve(t, args, nil, ""); err != nil {
 			t.Errorf("%v: %v", args, err)
-		}
-	}
-}
-
-func TestDistance(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct {
-		a, b string
-		want int
-	}{{"", "", 0}, {"listen", "listen", 0}, {"lisen", "listen", 1}, {"", "abc", 3}, {"abc", "", 3}, {"data_dir", "data-dir", 1}, {"kitten", "sitting", 3}} {
-		if got := distance(tt.a, tt.b); got != tt.want {
-			t.Errorf("%q, %q: %d, want %d", tt.a, tt.b, got, tt.want)
 		}
 	}
 }

@@ -77,7 +77,7 @@ func Explain(c *Contents, name string) *Explanation {
 			e.Debian = append(e.Debian, ExplainedDebian{Name: p.Name, Version: p.Version, Arch: p.Arch, Source: p.Source, From: c.origin(p.Layer)})
 		}
 	}
-	if near := nearest(canonical, known); !e.Found() && near != "" {
+	if near := errs.Nearest(canonical, known); !e.Found() && near != "" {
 		e.Nearest = append(e.Nearest, near)
 	}
 	return e

@@ -166,42 +166,11 @@ func (y *policyYAML) errorLine(line int, key, format string, args ...any) error 
 
 // didYouMean names the nearest of the known words, "" when none is near.
 func didYouMean(word string, known []string) string {
-	best := nearest(word, known)
+	best := errs.Nearest(word, known)
 	if best == "" {
 		return ""
 	}
 	return fmt.Sprintf(": did you mean %s?", best)
-}
-
-// nearest gives the known word that is most like word, "" when none is near.
-func nearest(word string, known []string) string {
-	best, distance := "", max(2, len(word)/3)+1
-	for _, candidate := range slices.Sorted(slices.Values(known)) {
-		if d := editDistance(word, candidate); d < distance {
-			best, distance = candidate, d
-		}
-	}
-	return best
-}
-
-// editDistance counts the letters to insert, delete or replace.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
-		}
-	}
-	return row[len(b)]
 }
 
 // glob compiles a pattern for absolute paths of an image: * and ? stay within one directory, ** crosses them, and a pattern without

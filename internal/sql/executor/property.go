@@ -177,45 +177,13 @@ func (k *kind) property(name string, altering bool) (property, error) {
 // unknown is the error for a name that is not one of the known ones.
 func unknown(what, name string, known []string) error {
 	hint := ""
-	if near := nearest(name, known); near != "" {
+	if near := errs.Nearest(name, known); near != "" {
 		hint = "; did you mean '" + near + "'?"
 	} else if len(known) > 0 {
 		slices.Sort(known)
 		hint = "; known are " + strings.Join(known, ", ")
 	}
 	return errs.New(errs.Invalid, "SQL compilation error:\ninvalid %s '%s'%s", what, name, hint).Numbered(1008, "22023")
-}
-
-// nearest gives the known name that differs least, "" when none is near.
-func nearest(name string, known []string) string {
-	best, at := "", len(name)/2+1
-	for _, k := range known {
-		if d := distance(name, k); d < at {
-			best, at = k, d
-		}
-	}
-	return best
-}
-
-// distance is the number of letters to insert, delete or change to turn a into b.
-func distance(a, b string) int {
-	line := make([]int, len(b)+1)
-	for j := range line {
-		line[j] = j
-	}
-	for i := range len(a) {
-		corner := line[0]
-		line[0] = i + 1
-		for j := range len(b) {
-			change := corner
-			if a[i] != b[j] {
-				change++
-			}
-			corner = line[j+1]
-			line[j+1] = min(change, corner+1, line[j]+1)
-		}
-	}
-	return line[len(b)]
 }
 
 // badValue is the error for a value that a property does not take.
