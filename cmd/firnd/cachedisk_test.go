@@ -20,7 +20,7 @@ import (
 // before it on the medium, and when the power goes any part of the rest is lost. It is a FUSE file over an image, for a loop
 // device, which passes flushes on. Its kernel interface is that of include/uapi/linux/fuse.h.
 
-// sector is what a disk writes as a whole or not at all.
+// sector is the unit of addresses.
 const sector = 512
 
 // cacheDisk is the state of the disk.
@@ -58,8 +58,9 @@ const (
 	off              // each request fails
 )
 
-// cacheDiskMain serves the disk: cachedisk IMAGE FILE SEED KEEP, where FILE is to become the disk, and KEEP is how many of a hundred writes
-// that are in the cache survive. Each line that it reads is an order: freeze; fail; end, which says what survived.
+// cacheDiskMain serves the disk: cachedisk IMAGE FILE SEED KEEP WHOLE, where FILE is to become the disk, KEEP is how many of a hundred
+// writes that are in the cache survive, and WHOLE how many bytes the disk writes as a whole or not at all. Each line that it reads is an
+// order: freeze; fail; end, which says what survived.
 func cacheDiskMain() {
 	err := func() error {
 		seed, err := strconv.ParseUint(os.Args[3], 10, 64)
@@ -67,6 +68,10 @@ func cacheDiskMain() {
 			return err
 		}
 		keep, err := strconv.Atoi(os.Args[4])
+		if err != nil {
+			return err
+		}
+		whole, err := strconv.Atoi(os.Args[5])
 		if err != nil {
 			return err
 		}
@@ -91,7 +96,7 @@ func cacheDiskMain() {
 			case "fail":
 				d.become(off)
 			case "end":
-				text, err := d.lose(rand.New(rand.NewPCG(seed, 2)), keep) //nolint:gosec // no secret
+				text, err := d.lose(rand.New(rand.NewPCG(seed, 2)), keep, whole) //nolint:gosec // no secret
 				fmt.Println(text)
 				return errors.Join(err, medium.Close())
 			}
@@ -205,26 +210,27 @@ func (d *cacheDisk) flush() syscall.Errno {
 	return 0
 }
 
-// lose puts on the medium what survives of the cache: each write whole or not, or each of its sectors by itself. It says how many sectors
-// there were in the cache and how many of them survived.
-func (d *cacheDisk) lose(random *rand.Rand, keep int) (string, error) {
+// lose puts on the medium what survives of the cache: each write or not, or each part of it that cannot be torn by itself. It says how many
+// sectors there were in the cache and how many of them survived.
+func (d *cacheDisk) lose(random *rand.Rand, keep, whole int) (string, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	cached, kept := 0, 0
 	for _, w := range d.cached {
-		piece := len(w.content)
-		if random.IntN(2) == 0 {
-			piece = sector
-		}
-		for at := 0; at < len(w.content); at += piece {
-			cached += piece / sector
-			if random.IntN(100) >= keep {
-				continue
+		torn := random.IntN(2) == 0
+		for offset, rest := w.offset, w.content; len(rest) > 0; {
+			n := len(rest)
+			if torn {
+				n = min(whole-int(offset%int64(whole)), n)
 			}
-			kept += piece / sector
-			if _, err := d.medium.WriteAt(w.content[at:at+piece], w.offset+int64(at)); err != nil {
-				return "", err
+			cached += n / sector
+			if random.IntN(100) < keep {
+				kept += n / sector
+				if _, err := d.medium.WriteAt(rest[:n], offset); err != nil {
+					return "", err
+				}
 			}
+			offset, rest = offset+int64(n), rest[n:]
 		}
 	}
 	return fmt.Sprintf("%d %d", cached, kept), nil

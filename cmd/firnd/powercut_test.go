@@ -69,7 +69,7 @@ func TestPowerCut(t *testing.T) {
 				for _, line := range append(k.compare(k.look(t)), k.wrong...) {
 					t.Errorf("cut %d: %s", cuts, line)
 				}
-				if code, out := k.check(t); code != 0 {
+				if code, out := k.run(t, "check"); code != 0 {
 					t.Errorf("cut %d: firnd check: %s", cuts, out)
 				}
 				if t.Failed() {
@@ -119,7 +119,7 @@ func TestPowerCutUnsynced(t *testing.T) {
 						counts[kind]++
 					}
 				}
-				if code, out := k.check(t); c.database == "postgres" && code != 1 && lost > 0 {
+				if code, out := k.run(t, "check"); c.database == "postgres" && code != 1 && lost > 0 {
 					t.Errorf("firnd check, exit code %d, does not see that content is lost: %s", code, out)
 				}
 				k.last.kill()
@@ -135,7 +135,7 @@ func TestPowerCutUnsynced(t *testing.T) {
 // ruins counts the blobs and manifests that are not there as they were, all when the catalog cannot be read any more.
 func (k *powerCut) ruins(t *testing.T) (lost int) {
 	t.Helper()
-	code, _ := k.check(t)
+	code, _ := k.run(t, "check")
 	if code == 0 {
 		k.start()
 		defer k.last.kill()
@@ -151,13 +151,13 @@ func (k *powerCut) ruins(t *testing.T) (lost int) {
 
 // powerCases gives what there is on this machine: PostgreSQL where tests have it, xfs where the kernel and its tools are.
 func powerCases() []powerCase {
-	all := []powerCase{{"sqlite", medium{"ext4", 0}}, {"sqlite", medium{"ext4", 50}}}
+	all := []powerCase{{"sqlite", medium{"ext4", 0, 512}}, {"sqlite", medium{"ext4", 50, 512}}}
 	systems, _ := os.ReadFile("/proc/filesystems") // without it there is no xfs
 	if _, err := exec.LookPath("mkfs.xfs"); err == nil && strings.Contains(string(systems), "\txfs\n") {
-		all = append(all, powerCase{"sqlite", medium{"xfs", 50}})
+		all = append(all, powerCase{"sqlite", medium{"xfs", 50, 4096}})
 	}
 	if os.Getenv("FIRN_TEST_POSTGRES") != "" {
-		all = append(all, powerCase{"postgres", medium{"ext4", 50}})
+		all = append(all, powerCase{"postgres", medium{"ext4", 50, 512}})
 	}
 	return all
 }
@@ -169,7 +169,7 @@ func newPowerCut(t *testing.T, c powerCase) *powerCut {
 	k.dir = filepath.Join(k.disk.at, "data")
 	if c.database == "postgres" {
 		k.cluster = newCluster(t, k.disk)
-		k.args = append(k.args, "--database", k.cluster.url())
+		k.place.args = []string{"--database", k.cluster.url()}
 		k.cluster.start()
 	}
 	k.start()
@@ -279,16 +279,6 @@ func (k *powerCut) fall(power bool) {
 	})
 	_ = cmd.Wait() // it was killed
 	k.powerCycle()
-}
-
-// check runs firnd check beside the server.
-func (k *powerCut) check(t *testing.T) (code int, output string) {
-	t.Helper()
-	args := []string{"check"}
-	if k.cluster != nil {
-		args = append(args, "--database", k.cluster.url())
-	}
-	return (&soak{installation: k.installation}).run(t, args...)
 }
 
 // pieces pushes an image piece by piece, attaches a referrer to it, and sometimes deletes a tag.

@@ -26,6 +26,7 @@ import (
 type medium struct {
 	filesystem string // ext4 or xfs
 	keep       int    // how many of a hundred writes that are in the disk's cache survive when its power is cut
+	whole      int    // bytes that the disk writes as a whole or not at all. xfs itself needs that of each of its blocks
 }
 
 // disk is a file system of its own on a disk whose power can be cut: what was not flushed to it is lost then, all of it or any part of
@@ -66,7 +67,7 @@ func newDisk(t testing.TB, m medium) *disk {
 	if err := errors.Join(os.Mkdir(d.at, 0o755), os.Chmod(filepath.Dir(dir), 0o755)); err != nil { //nolint:gosec // see above
 		t.Fatal(err)
 	}
-	arguments := map[string][]string{"ext4": {"-q", "-F", "-E", "nodiscard"}, "xfs": {"-q", "-K"}}[m.filesystem]
+	arguments := map[string][]string{"ext4": {"-q", "-F", "-E", "nodiscard"}, "xfs": {"-q", "-K", "-s", "size=4096"}}[m.filesystem]
 	succeed(t, exec.CommandContext(t.Context(), "mkfs."+m.filesystem, append(arguments, d.image)...))
 	t.Logf("the first seed is %d", d.seed)
 	d.mount()
@@ -83,7 +84,7 @@ func newDisk(t testing.TB, m medium) *disk {
 func (d *disk) mount() {
 	d.t.Helper()
 	d.seed++
-	d.cache = exec.Command("cachedisk", d.image, d.file, strconv.FormatUint(d.seed, 10), strconv.Itoa(d.keep))
+	d.cache = exec.Command("cachedisk", d.image, d.file, strconv.FormatUint(d.seed, 10), strconv.Itoa(d.keep), strconv.Itoa(d.whole))
 	d.cache.Stderr = os.Stderr
 	in, err := d.cache.StdinPipe()
 	if err != nil {

@@ -33,9 +33,11 @@ const patience = 60 * time.Second
 type installation struct {
 	t    testing.TB
 	dir  string
-	host string // 127.0.0.1:port
-	args []string
+	host string   // 127.0.0.1:port
+	args []string // of the server alone
 	last *process
+
+	place place // where it keeps things, when not in dir
 
 	launcher []string // the program that runs firnd, which it is given as arguments
 }
@@ -80,8 +82,22 @@ func (b *buffer) String() string {
 
 // command gives the server, not started.
 func (i *installation) command() *exec.Cmd {
-	args := slices.Concat(i.launcher, []string{"firnd", "serve", "--data-dir", i.dir, "--listen", i.host, "--compute", "none"}, i.args)
-	return exec.Command(args[0], args[1:]...)
+	args := slices.Concat(i.launcher, []string{"firnd", "serve", "--data-dir", i.dir, "--listen", i.host, "--compute", "none"}, i.place.args, i.args)
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Env = append(os.Environ(), i.place.env...)
+	return cmd
+}
+
+// run runs another command of firnd over what the server has.
+func (i *installation) run(t *testing.T, args ...string) (code int, output string) {
+	t.Helper()
+	cmd := exec.Command("firnd", slices.Concat(args, []string{"--data-dir", i.dir}, i.place.args)...)
+	cmd.Env = append(os.Environ(), i.place.env...)
+	out, err := cmd.CombinedOutput()
+	if _, ok := errors.AsType[*exec.ExitError](err); err != nil && !ok {
+		t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), string(out)
 }
 
 // start runs the server and waits until it serves. It is killed when the test ends.

@@ -11,9 +11,9 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
-	"os/exec"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,27 +29,25 @@ import (
 // soakEnv says for how long TestSoak goes on: "10m". Without it, a few seconds.
 const soakEnv = "FIRN_TEST_SOAK"
 
-// soak is clients that push, pull, tag and delete images of a real server at random, while it collects garbage all the time.
+// soak is clients that push, pull, tag and delete images of a real server at random, while it collects garbage all the time and is
+// killed at any moment.
 type soak struct {
-	*installation
-	layers []v1.Layer // that many images share
+	*torture
+	layers []v1.Layer   // that many images share
+	phase  atomic.Int64 // odd while the server is down
 
-	mu    sync.Mutex
-	wrong []string
-	did   map[string]int
+	counts sync.Mutex
+	did    map[string]int
 }
 
-func (s *soak) note(what string, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (s *soak) note(what string) {
+	s.counts.Lock()
+	defer s.counts.Unlock()
 	s.did[what]++
-	if err != nil && len(s.wrong) < 20 {
-		s.wrong = append(s.wrong, what+": "+err.Error())
-	}
 }
 
-// TestSoak: after some time of everything at once, with servers that are killed and collections beside them, each tag leads to a
-// whole image and `firnd check` finds nothing.
+// TestSoak: after some time of everything at once, with servers that are killed and collections beside them, each tag leads to the
+// image that was acknowledged, whole, and `firnd check` finds nothing.
 func TestSoak(t *testing.T) {
 	t.Parallel()
 	length := 8 * time.Second
@@ -59,7 +57,44 @@ func TestSoak(t *testing.T) {
 			t.Fatalf("%s: %v", soakEnv, err)
 		}
 	}
-	s := &soak{installation: newInstallation(t, "--gc-interval", "200ms", "--gc-grace", "3s"), did: map[string]int{}}
+	places := map[string]place{"directory and SQLite": {}}
+	if p, ok := shared(t); ok {
+		places["S3 and PostgreSQL"] = p
+	}
+	for name, p := range places {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSoak(t, p)
+			collected := s.work(t, length)
+			for stopped, what := range []string{"a running server", "a stopped server"} {
+				if stopped == 1 && s.last.stop() != 0 {
+					t.Errorf("the server stops badly: %s", s.last.log)
+				}
+				if code, out := s.run(t, "check"); code != 0 || !strings.Contains(out, "nothing is lost or damaged") {
+					t.Errorf("check of %s: exit code %d\n%s", what, code, out)
+				}
+			}
+			t.Logf("%v; %d changes acknowledged, %d tags at the end", s.did, s.acks, len(s.states))
+			for _, line := range s.wrong {
+				t.Error(line)
+			}
+			if !collected {
+				t.Error("no server shows a collection that removed a manifest")
+			}
+			for _, what := range []string{"push", "pull", "gc command", "kill"} {
+				if s.did[what] == 0 {
+					t.Errorf("nobody came to: %s", what)
+				}
+			}
+		})
+	}
+}
+
+func newSoak(t *testing.T, p place) *soak {
+	t.Helper()
+	i := newInstallation(t, "--gc-interval", "200ms", "--gc-grace", "3s")
+	i.place = p
+	s := &soak{torture: &torture{installation: i, ledger: newLedger()}, did: map[string]int{}}
 	for i := range 8 {
 		layer, err := random.Layer(int64(1000<<(i%4*3)), "application/vnd.oci.image.layer.v1.tar+gzip")
 		if err != nil {
@@ -68,131 +103,149 @@ func TestSoak(t *testing.T) {
 		s.layers = append(s.layers, layer)
 	}
 	s.start()
+	w := s.session(t)
 	for _, text := range []string{"CREATE DATABASE ml", "CREATE SCHEMA ml.t", "CREATE IMAGE REPOSITORY ml.t.images"} {
-		mustQuery(t.Context(), t, s.connect(), text)
+		s.must(t, w, text)
 	}
-	for end := time.Now().Add(length); ; {
-		s.round(t, min(4*time.Second, max(time.Until(end), time.Second)))
-		if time.Now().After(end) {
-			break
-		}
-		s.last.kill()
-		s.start()
-	}
-	if _, page := get(t, "http://"+s.host+"/metrics"); !strings.Contains(page, `firn_gc_runs_total{outcome="success"}`) || !strings.Contains(page, `firn_gc_removed_total{what="manifest"}`) {
-		t.Errorf("collections are not among the metrics:\n%s", page)
-	}
-	for stopped, what := range []string{"a running server", "a stopped server"} {
-		if stopped == 1 && s.last.stop() != 0 {
-			t.Errorf("the server stops badly: %s", s.last.log)
-		}
-		if code, out := s.run(t, "check"); code != 0 || !strings.Contains(out, "nothing is lost or damaged") {
-			t.Errorf("check of %s: exit code %d\n%s", what, code, out)
-		}
-	}
-	t.Logf("%v", s.did)
-	for _, line := range s.wrong {
-		t.Error(line)
-	}
-	for _, what := range []string{"push", "pull", "gc command"} {
-		if s.did[what] == 0 {
-			t.Errorf("nobody came to: %s", what)
-		}
-	}
+	s.shared = w
+	return s
 }
 
-// run runs a command over the data of the installation.
-func (s *soak) run(t *testing.T, args ...string) (code int, output string) {
+// work lets all clients work for some time, in which the server is killed again and again, and looks at every tag then. It tells
+// whether a server has collected anything.
+func (s *soak) work(t *testing.T, length time.Duration) (collected bool) {
 	t.Helper()
-	cmd := exec.Command("firnd", append(args, "--data-dir", s.dir)...)
-	out, err := cmd.CombinedOutput()
-	if _, ok := errors.AsType[*exec.ExitError](err); err != nil && !ok {
-		t.Fatal(err)
-	}
-	return cmd.ProcessState.ExitCode(), string(out)
-}
-
-// round lets all clients work for some time.
-func (s *soak) round(t *testing.T, length time.Duration) {
-	t.Helper()
-	ctx, stop := context.WithTimeout(t.Context(), length)
+	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	var all sync.WaitGroup
 	for id := range 5 {
 		all.Go(func() {
 			for n := 0; ctx.Err() == nil; n++ {
-				s.client(ctx, t, id, n)
+				s.client(t, id, n)
 			}
 		})
 	}
 	all.Go(func() {
-		for done := false; ctx.Err() == nil || !done; {
-			code, out := s.run(t, "gc", "--gc-grace", "3s")
-			var err error
-			switch {
-			case strings.Contains(out, "is done by"): // the server is at it
-				s.note("gc command that had to wait", nil)
-				continue
-			case code != 0:
-				err = errors.New(out)
-			}
-			s.note("gc command", err)
-			done = true
+		for ctx.Err() == nil {
+			s.collect(t)
 		}
 	})
+	end := time.Now().Add(length)
+	for time.Sleep(min(3*time.Second, length/2)); ; time.Sleep(min(time.Until(end), time.Duration(500+rand.IntN(15_000))*time.Millisecond)) {
+		_, page := get(t, "http://"+s.host+"/metrics")
+		collected = collected || strings.Contains(page, `firn_gc_runs_total{outcome="success"}`) && strings.Contains(page, `firn_gc_removed_total{what="manifest"}`)
+		if time.Now().After(end) {
+			break
+		}
+		s.phase.Add(1)
+		s.last.kill()
+		s.start()
+		s.phase.Add(1)
+		s.note("kill")
+	}
+	stop()
 	all.Wait()
+	seen := map[string]string{}
+	s.lookAtImages(t, s.shared, seen)
+	s.wrong = append(s.wrong, s.compare(seen)...)
+	return collected
 }
 
-// client pushes an image under a tag of its own, pulls it whole, and sometimes takes it away. What it began it ends: only the time
-// between two clients' turns is cut.
-func (s *soak) client(ctx context.Context, t *testing.T, id, n int) {
-	t.Helper()
-	ctx = context.WithoutCancel(ctx)
-	options := []remote.Option{remote.WithAuth(&authn.Basic{Username: adminUser, Password: s.password().Reveal()}), remote.WithContext(ctx)}
-	ref, err := name.NewTag(fmt.Sprintf("%s/ml/t/images/i%d:c%d-%d", s.host, rand.IntN(3), id, n%4), name.Insecure)
-	if err != nil {
-		t.Error(err)
-		return
+// collect runs firnd gc. After a kill nobody else may collect for a minute: the killed server may have been at it.
+func (s *soak) collect(t *testing.T) {
+	code, out := s.run(t, "gc", "--gc-grace", "3s")
+	switch {
+	case strings.Contains(out, "is done by"):
+		s.note("gc command that had to wait")
+		time.Sleep(100 * time.Millisecond)
+	case code != 0:
+		s.complain("gc command: %s", out)
+	default:
+		s.note("gc command")
 	}
+}
+
+// try makes a change of a tag, or a pull, and tells whether it was acknowledged. It may fail when the server was down meanwhile.
+func (s *soak) try(what string, do func() error) (done, disturbed bool) {
+	before := s.phase.Load()
+	err := do()
+	disturbed = before%2 == 1 || s.phase.Load() != before
+	switch {
+	case err == nil:
+		s.note(what)
+	case disturbed:
+		s.note(what + " that was cut off")
+	default:
+		s.complain("%s: %v", what, err)
+	}
+	return err == nil, disturbed
+}
+
+// client pushes an image under a tag of its own, pulls it whole, and sometimes takes it away.
+func (s *soak) client(t *testing.T, id, n int) {
+	for s.phase.Load()%2 == 1 {
+		time.Sleep(time.Millisecond)
+	}
+	options := []remote.Option{s.auth(), remote.WithContext(t.Context()), remote.WithRetryBackoff(remote.Backoff{Steps: 1}), remote.WithRetryStatusCodes()}
+	ref := s.tag(t, fmt.Sprintf("i%d", rand.IntN(3)), fmt.Sprintf("c%d-%d", id, n%4))
 	image, err := random.Image(500, 1)
 	if err == nil {
 		image, err = mutate.AppendLayers(image, s.layers[rand.IntN(len(s.layers))], s.layers[rand.IntN(len(s.layers))])
 	}
-	if err != nil {
+	digest, hashErr := image.Digest()
+	if err = errors.Join(err, hashErr); err != nil {
 		t.Error(err)
 		return
 	}
+	thing := "image " + ref.RepositoryStr() + ":" + ref.TagStr()
+	s.begin(thing, digest.String())
 	began := time.Now()
-	err = remote.Write(ref, image, options...)
-	if err != nil && time.Since(began) > 2*time.Second {
-		s.note("push that took longer than the grace", nil)
+	pushed, _ := s.try("push", func() error {
+		err := remote.Write(ref, image, options...)
+		if err != nil && time.Since(began) > 2*time.Second {
+			s.note("push that took longer than the grace")
+			return nil
+		}
+		if err == nil {
+			s.acknowledged(thing, digest.String())
+		}
+		return err
+	})
+	if !pushed || !s.present(thing) {
 		return
 	}
-	s.note("push", err)
-	if err != nil {
-		return
+	pull := func() error {
+		pulled, err := remote.Image(ref, options...)
+		if err == nil {
+			err = validate.Image(pulled)
+		}
+		return err
 	}
-	pulled, err := remote.Image(ref, options...)
-	if err == nil {
-		err = validate.Image(pulled)
+	for done, disturbed := s.try("pull", pull); !done && disturbed; done, disturbed = s.try("pull", pull) {
+		time.Sleep(10 * time.Millisecond)
 	}
-	s.note("pull", err)
+	change := func(what string, ref name.Reference) {
+		s.begin(thing, "")
+		s.try(what, func() error {
+			err := remote.Delete(ref, options...)
+			if err == nil {
+				s.acknowledged(thing, "")
+			}
+			return err
+		})
+	}
 	switch rand.IntN(5) {
 	case 1, 2:
-		s.note("untag", remote.Delete(ref, options...))
+		change("untag", ref)
 	case 3:
-		digest, err := image.Digest()
-		if err == nil {
-			err = remote.Delete(ref.Digest(digest.String()), options...)
-		}
-		s.note("delete", err)
+		change("delete", ref.Digest(digest.String()))
 	}
 }
 
 // TestDamage damages a layer of a server: check tells and fails, repair moves it aside, and pushing again heals it.
 func TestDamage(t *testing.T) {
 	t.Parallel()
-	s := &soak{installation: newInstallation(t), did: map[string]int{}}
+	s := newInstallation(t)
 	s.start()
 	for _, text := range []string{"CREATE DATABASE ml", "CREATE SCHEMA ml.t", "CREATE IMAGE REPOSITORY ml.t.images"} {
 		mustQuery(t.Context(), t, s.connect(), text)
@@ -217,7 +270,7 @@ func TestDamage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k := &torture{installation: s.installation}
+	k := &torture{installation: s}
 	path := ""
 	s.last.kill()
 	k.eachBlob(t, func(_ *sql.DB, d, key string, _ []byte) {
