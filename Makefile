@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 .DEFAULT_GOAL := help
-.PHONY: help build test check bench demo demo-stop fuzz clean
+.PHONY: help build test check bench demo demo-stop fuzz soak powercut clean
 SHELL := /bin/bash
 
 help: ## show this list
@@ -26,6 +26,12 @@ bench: ## speed, side by side with peers, as ratios: make bench, or make bench B
 
 fuzz: ## every fuzz target for 30 seconds each: make fuzz, or make fuzz T=5m
 	@scripts/fuzz.sh $(T)
+
+soak: ## push, pull, delete, collect and kill at random for 10 minutes: make soak, or make soak T=1h
+	@scripts/soak.sh $(T)
+
+powercut: ## cut the power of the disk again and again for 10 minutes, as root: make powercut, or make powercut T=1h
+	@scripts/powercut.sh $(T)
 
 clean: ## remove what was built; caches in .cache stay
 	rm -rf bin

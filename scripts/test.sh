@@ -5,7 +5,7 @@
 set -euo pipefail
 source "$(dirname "$0")/services.sh"
 need_packages git=git curl=curl gcc=gcc /usr/include/stdio.h=libc6-dev debootstrap=debootstrap /bin/busybox=busybox-static \
-	openssl=openssl /sbin/ip=iproute2 /sbin/losetup=mount /sbin/mkfs.ext4=e2fsprogs
+	openssl=openssl /sbin/ip=iproute2 /sbin/losetup=mount /sbin/mkfs.ext4=e2fsprogs /sbin/mkfs.xfs=xfsprogs
 need_go
 trap stop_services EXIT
 docker_up
