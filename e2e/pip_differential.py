@@ -164,7 +164,7 @@ class Maker:
 
     def egg(self, name: str, version: str, stem: str):
         directory = f"{stem}-{version.replace('-', '_')}-py{self.minor}.egg"
-        self.file(directory + "/EGG-INFO/PKG-INFO", f"Metadata-Version: 1.1\nName: {name}\nVersion: {version}\n")
+        self.file(directory + "/EGG-INFO/PKG-INFO", f"Metadata-Version: 1.1\nName: {name}\nVersion: {version}\n" + ("Requires-Dist: zeta\n" if self.chance(0.2) else ""))
         if self.chance(0.4):
             self.file(directory + "/EGG-INFO/requires.txt", "beta>=1\n")
         if self.chance(0.3):
@@ -202,9 +202,10 @@ class Maker:
         kind = self.rng.choice(["dist-info", "dist-info", "egg-info"])
         header, top = self.body(self.header(name, version)), f"{stem}-{version.replace('-', '_')}.{kind}"
         files = {"pkg/__init__.py": b"", f"{top}/METADATA" if kind == "dist-info" else f"{top}/PKG-INFO": header}
+        file = self.rng.choice([f"{stem}-{version.replace('-', '_')}-py3-none-any.whl", f"{stem}.whl", f"{stem}.zip"])
         if kind == "dist-info" and self.chance(0.5):
             files[f"{top}/WHEEL"] = f"Wheel-Version: 1.0\nTag: {self.rng.choice(TAGS).format(v=self.minor.replace('.', ''))}\n".encode()
-        self.zipped(self.rng.choice([f"{stem}-{version.replace('-', '_')}-py3-none-any.whl", f"{stem}.whl", f"{stem}.zip", f"{stem}-1.egg"]), files)
+        self.zipped(file, files)
 
     def odd(self, name: str, version: str, stem: str):
         kind = self.rng.randint(0, 3)

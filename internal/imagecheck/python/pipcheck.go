@@ -76,6 +76,7 @@ const (
 // pipDist is a distribution as pip sees it.
 type pipDist struct {
 	*dist
+	rules   pipRules
 	key     string // of two distributions with one key pip sees the first
 	name    string // of two with one name, the last
 	version pep440.Version
@@ -111,9 +112,9 @@ func (e *Environment) pipCheck() pipResult {
 		return pipResult{lines: []string{}, exit: 2}
 	}
 	for _, look := range rules.looks(e) {
-		p := &pipDist{dist: look.dist}
-		what, overrides := look.rules.identify(p), look.again || rules.eggOverrides(p.dist, e.SysPath)
-		if what == installed && (!seen[p.key] || overrides) {
+		p := &pipDist{dist: look.dist, rules: look.rules}
+		what := look.rules.identify(p)
+		if what == installed && (!seen[p.key] || look.again) {
 			what = e.read(p, look.rules, env)
 		} else if what == installed {
 			what = absent
@@ -121,7 +122,7 @@ func (e *Environment) pipCheck() pipResult {
 		if what == absent {
 			continue
 		}
-		seen[p.key] = seen[p.key] || !overrides
+		seen[p.key] = seen[p.key] || !look.again
 		yielded = append(yielded, p)
 		switch what {
 		case dies:
@@ -199,7 +200,7 @@ func (e *Environment) read(p *pipDist, r pipRules, env pep508.Environment) fate 
 
 // versionText gives the version as it stands where this pip looks for it, "" when it is not there.
 func (r pipRules) versionText(d *dist) string {
-	if !r.importlib || d.kind == "egg" && !d.onPath { // those eggs importlib leaves to pkg_resources
+	if !r.importlib {
 		return resourcesVersion(d)
 	}
 	_, text := d.nameVersion()
@@ -226,7 +227,12 @@ func (r pipRules) identify(p *pipDist) fate {
 		return dies
 	case !r.importlib:
 		return identifyResource(p)
+	case d.kind == "egg" && d.notUTF8:
+		return dies
 	case d.kind == "egg":
+		if d.name == "" || d.bom {
+			return absent
+		}
 	case !r.from("24.2"):
 		if p.key = d.name; d.notUTF8 {
 			return dies
@@ -243,17 +249,10 @@ func (r pipRules) identify(p *pipDist) fate {
 	return installed
 }
 
-// eggOverrides tells whether pip looks at an .egg directory apart from everything else, so that it replaces what has its name.
-func (r pipRules) eggOverrides(d *dist, sysPath []string) bool {
-	return d.kind == "egg" && r.importlib && !r.from("25.1") && slices.Contains(sysPath, d.dir)
-}
-
 // readable decides by the state of the metadata alone.
 func (r pipRules) readable(d *dist) fate {
 	flatDistInfo := d.isFile && d.kind == "dist-info"
 	switch {
-	case d.kind == "egg" && r.skipsEgg(d):
-		return absent
 	case !r.importlib && d.isFile && d.kind == "egg-info":
 		return installed
 	case r.importlib && d.notUTF8, !r.importlib && d.notUTF8 && !r.from("24.2"):
@@ -277,11 +276,6 @@ func (r pipRules) readable(d *dist) fate {
 	return installed
 }
 
-// skipsEgg tells whether this pip does not look at an .egg directory that lies in a directory of sys.path.
-func (r pipRules) skipsEgg(d *dist) bool {
-	return !d.onPath && (!r.importlib || r.from("25.1"))
-}
-
 // parse reads the requirements that hold without an extra.
 func (p *pipDist) parse(r pipRules, env pep508.Environment) fate {
 	read, requires := pep508.Parse, p.requires
@@ -292,8 +286,6 @@ func (p *pipDist) parse(r pipRules, env pep508.Environment) fate {
 		return installed // the mark hides every header line, requirements too
 	case !r.importlib:
 		read, requires = resourcesRequirement, lines(requires)
-	case p.kind == "egg":
-		requires = p.requiresTxt
 	}
 	for _, one := range requires {
 		text := strings.TrimSpace(one.value)
@@ -323,7 +315,7 @@ func (p *pipDist) parse(r pipRules, env pep508.Environment) fate {
 func (r *pipResult) check(p *pipDist, byName map[string]*pipDist, rules pipRules, env pep508.Environment) fate {
 	told := map[string]bool{}
 	for _, req := range p.reqs {
-		key := rules.key(req)
+		key := p.rules.key(req)
 		if key != "" && told[key] {
 			continue
 		}

@@ -3,7 +3,6 @@
 package python
 
 import (
-	"cmp"
 	"path"
 	"slices"
 	"strings"
@@ -14,79 +13,6 @@ import (
 
 // pip looks at an environment through setuptools' pkg_resources when its Python is older than 3.11. This file says how that differs from
 // importlib: it goes by the names of files, in another order, and compares names in another spelling.
-
-// order gives the distributions in the order in which pip sees them.
-func (r pipRules) order(e *Environment) []*dist {
-	type place struct{ dir, rank int }
-	places := map[*dist]place{}
-	for _, d := range e.dists {
-		p := place{dir: slices.Index(e.SysPath, d.dir), rank: slices.Index([]string{"", "egg", "egg-link"}, d.kind)}
-		switch {
-		case d.onPath && (!r.importlib || p.dir < 0 || r.from("25.1")):
-			p = place{dir: slices.Index(e.SysPath, path.Join(d.dir, d.entry))}
-		case d.kind == "egg-link" && !r.importlib:
-			p.dir = slices.Index(e.SysPath, path.Dir(d.path)) // the link itself is not followed
-		}
-		places[d] = p
-	}
-	list := slices.DeleteFunc(slices.Clone(e.dists), func(d *dist) bool { return places[d].dir < 0 })
-	slices.SortStableFunc(list, func(a, b *dist) int {
-		order := cmp.Compare(places[a].dir, places[b].dir)
-		switch {
-		case order != 0:
-			return order
-		case r.importlib:
-			return cmp.Compare(places[a].rank, places[b].rank)
-		case r.from("23.1"):
-			return cmp.Compare(a.entry, b.entry)
-		}
-		return -compareParts(a.entry, b.entry)
-	})
-	return list
-}
-
-// look is one distribution in the way in which pip looks at it.
-type look struct {
-	*dist
-	rules pipRules
-	again bool // another look at what was seen, which replaces it
-}
-
-// looks gives what pip looks at, in its order. Up to 25.0 it looks at what is in an archive twice: the second time through pkg_resources.
-func (r pipRules) looks(e *Environment) []look {
-	var list, second []look
-	old := r
-	old.importlib = false
-	flush := func() { list, second = append(list, second...), nil }
-	at := ""
-	for _, d := range r.order(e) {
-		if !r.sees(d) {
-			continue
-		}
-		if in := d.archive(); in != at {
-			flush()
-			at = in
-		}
-		list = append(list, look{dist: d, rules: r})
-		if d.zipped && d.hasMeta && r.importlib && !r.from("25.1") && (d.kind != "egg" || d.onPath) {
-			second = append(second, look{dist: d, rules: old, again: true})
-		}
-	}
-	flush()
-	return list
-}
-
-// sees tells whether this pip takes notice of a distribution at all: never in a wheel that is itself in sys.path, and through
-// pkg_resources of nothing but eggs in an archive.
-func (r pipRules) sees(d *dist) bool {
-	switch {
-	case d.kind == "egg":
-		return d.hasMeta
-	case d.zipped:
-		return r.importlib && !d.inWheel
-	}
-	return true
-}
 
 // compareParts compares two file names part by part, each as a version.
 func compareParts(a, b string) int {
