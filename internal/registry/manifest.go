@@ -176,12 +176,23 @@ func pushedTags(r *request) ([]string, error) {
 	return tags, nil
 }
 
-// storeManifest commits a manifest with its tags and the record of the push.
+// storeManifest commits a manifest with its tags and the record of the push. Who may push is looked up before, beside other writers.
 func (g *Registry) storeManifest(r *request, m *catalog.Manifest, tags, types []string) error {
-	return g.Catalog.Update(r.Context(), func(tx catalog.Tx) error {
+	var target catalog.ID
+	err := g.Catalog.View(r.Context(), func(tx catalog.Tx) error {
 		repository, err := g.repository(tx, r.id, r.repository, catalog.Write)
+		if err == nil {
+			target = repository.ID
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return g.Catalog.Update(r.Context(), func(tx catalog.Tx) error {
+		repository, err := tx.ObjectByID(target)
 		if err != nil {
-			return err
+			return coded(nameUnknown, err)
 		}
 		if err := takesPushes(repository); err != nil {
 			return err

@@ -61,19 +61,20 @@ func (t *tx) RestoreBlob(b *catalog.Blob, from string) error {
 	return err
 }
 
-// LinkBlob implements catalog.Blobs.
+// LinkBlob implements catalog.Blobs. Whether repository and blob are there is looked at only when nothing could be linked.
 func (t *tx) LinkBlob(repository catalog.ID, image, digest string) error {
-	if err := t.hasRepository(repository); err != nil {
-		return err
+	linked, err := t.exec(`INSERT INTO image_blob (repository, image, digest) SELECT object.id, $2, blob.digest FROM object, blob
+		WHERE object.id = $1 AND object.kind = $4 AND blob.digest = $3 ON CONFLICT DO NOTHING`, repository, image, digest, catalog.KindImageRepository)
+	if err == nil && linked == 0 {
+		err = t.hasRepository(repository)
 	}
-	n, err := t.exec(`UPDATE blob SET leased = $2 WHERE digest = $1`, digest, micros(t.now))
 	if err != nil {
 		return err
 	}
-	if n == 0 {
+	n, err := t.exec(`UPDATE blob SET leased = $2 WHERE digest = $1`, digest, micros(t.now))
+	if err == nil && n == 0 {
 		return errs.New(errs.NotFound, "blob %s does not exist", digest)
 	}
-	_, err = t.exec(`INSERT INTO image_blob (repository, image, digest) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`, repository, image, digest)
 	return err
 }
 

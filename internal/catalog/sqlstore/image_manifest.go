@@ -5,7 +5,9 @@ package sqlstore
 import (
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -77,23 +79,42 @@ func (t *tx) addManifest(m *catalog.Manifest) error {
 
 // holdsBlobs tells whether the image holds the blobs that the manifest names.
 func (t *tx) holdsBlobs(m *catalog.Manifest) error {
+	missing := map[string]bool{}
 	for _, digest := range m.Blobs {
-		_, found, err := one(t, readText, `SELECT digest FROM image_blob WHERE repository = $1 AND image = $2 AND digest = $3`, m.Repository, m.Image, digest)
-		if err != nil {
-			return err
+		missing[digest] = true
+	}
+	for digests := range slices.Chunk(slices.Sorted(maps.Keys(missing)), rowsMax) {
+		args := []any{m.Repository, m.Image}
+		for _, digest := range digests {
+			args = append(args, digest)
 		}
-		if !found {
+		for digest, err := range list(t, readText, `SELECT digest FROM image_blob WHERE repository = $1 AND image = $2 AND digest IN (`+places(3, len(args))+`)`, args...) {
+			if err != nil {
+				return err
+			}
+			delete(missing, digest)
+		}
+	}
+	for _, digest := range m.Blobs {
+		if missing[digest] {
 			return errs.New(errs.NotFound, "image %s has no blob %s, which the manifest names: push it first", m.Image, digest)
 		}
 	}
 	return nil
 }
 
+// rowsMax bounds the values of one statement that has many.
+const rowsMax = 100
+
 // addRefs adds the references of a manifest; a layer may occur twice.
 func (t *tx) addRefs(m *catalog.Manifest, kind string, digests []string) error {
-	for _, digest := range digests {
-		_, err := t.exec(`INSERT INTO manifest_ref (repository, image, manifest, kind, digest) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`,
-			m.Repository, m.Image, m.Digest, kind, digest)
+	for digests := range slices.Chunk(digests, rowsMax) {
+		args, rows := []any{m.Repository, m.Image, m.Digest, kind}, []string{}
+		for _, digest := range digests {
+			args = append(args, digest)
+			rows = append(rows, "($1, $2, $3, $4, $"+strconv.Itoa(len(args))+")")
+		}
+		_, err := t.exec(`INSERT INTO manifest_ref (repository, image, manifest, kind, digest) VALUES `+strings.Join(rows, ", ")+` ON CONFLICT DO NOTHING`, args...)
 		if err != nil {
 			return err
 		}

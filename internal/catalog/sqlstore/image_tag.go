@@ -24,13 +24,12 @@ func (t *tx) PutTag(g *catalog.Tag) error {
 	if err := t.leaveTag(g.Repository, g.Image, g.Name, g.Digest); err != nil {
 		return err
 	}
-	_, err := t.exec(`INSERT INTO tag (`+tagColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $6)
+	stored, moved, err := one(t, readTag, `INSERT INTO tag (`+tagColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $6)
 		ON CONFLICT (repository, image, name) DO UPDATE SET digest = excluded.digest, moved_by = excluded.moved_by, moved = excluded.moved
-		WHERE tag.digest <> excluded.digest`, g.Repository, g.Image, g.Name, g.Digest, g.MovedBy, micros(t.now))
-	if err != nil {
-		return err
+		WHERE tag.digest <> excluded.digest RETURNING `+tagColumns, g.Repository, g.Image, g.Name, g.Digest, g.MovedBy, micros(t.now))
+	if err == nil && !moved {
+		stored, err = t.Tag(g.Repository, g.Image, g.Name)
 	}
-	stored, err := t.Tag(g.Repository, g.Image, g.Name)
 	if err == nil {
 		*g = *stored
 	}
