@@ -4,14 +4,13 @@ package imagecheck
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"path"
 	"strings"
 	"time"
 
 	"firn.dev/firn/internal/errs"
+	"firn.dev/firn/internal/imagecheck/layer"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
@@ -126,17 +125,15 @@ func (c *checker) readConfig(img Image) error {
 	if n := len(c.config.RootFS.DiffIDs); n > layersMax {
 		return errs.New(errs.Exhausted, "image %s has %d layers, at most %d are read", c.opts.Ref, n, layersMax)
 	}
-	sum := sha256.Sum256(raw)
-	digest := "sha256:" + hex.EncodeToString(sum[:])
-	c.describe(digest)
+	c.describe(layer.DigestLike("", raw))
 	if c.opts.NoDigest {
 		return nil
 	}
-	return c.readManifest(img, digest)
+	return c.readManifest(img, raw)
 }
 
 // readManifest compares the manifest with its digest, with the configuration and with the number of layers.
-func (c *checker) readManifest(img Image, configDigest string) error {
+func (c *checker) readManifest(img Image, config []byte) error {
 	raw, err := img.RawManifest()
 	if err != nil {
 		return foreign(err, "manifest of image %s", c.opts.Ref)
@@ -148,8 +145,7 @@ func (c *checker) readManifest(img Image, configDigest string) error {
 	if err := decodeJSON(raw, &m); err != nil {
 		return errs.New(errs.Corrupt, "manifest of image %s does not decode: %v", c.opts.Ref, err)
 	}
-	sum := sha256.Sum256(raw)
-	digest := "sha256:" + hex.EncodeToString(sum[:])
+	digest, configDigest := layer.DigestLike(c.opts.Digest, raw), layer.DigestLike(m.Config.Digest.String(), config)
 	info := &c.report.Image
 	info.Digest = &digest
 	switch {
@@ -159,6 +155,9 @@ func (c *checker) readManifest(img Image, configDigest string) error {
 		return errs.New(errs.Corrupt, "configuration of image %s has digest %s, the manifest says %s", c.opts.Ref, configDigest, m.Config.Digest)
 	case len(m.Layers) != len(info.Layers):
 		return errs.New(errs.Corrupt, "manifest of image %s lists %d layers, the configuration %d", c.opts.Ref, len(m.Layers), len(info.Layers))
+	}
+	if c.opts.ConfigDigest == nil {
+		info.ConfigDigest = &configDigest
 	}
 	total := int64(0)
 	for i, l := range m.Layers {

@@ -180,7 +180,7 @@ func (r *reader) readOne(ctx context.Context, i int) error {
 	if file, ok := stored.(layerFile); ok && layer.IsPlain(file) {
 		return r.readFile(ctx, i, info, file)
 	}
-	s, blob, err := layer.ReadBlob(ctx, info.DiffID, stored, r.limits)
+	s, blob, err := layer.ReadBlob(ctx, info.DiffID, info.blob(), stored, r.limits)
 	if err != nil {
 		return err
 	}
@@ -243,10 +243,11 @@ func (r *reader) verifyFile(ctx context.Context, i int, info LayerInfo, skimmed 
 		return err
 	}
 	defer stored.Close()
-	if err := layer.Verify(ctx, info.DiffID, stored, r.limits); err != nil {
+	digest, err := layer.Verify(ctx, info.DiffID, info.blob(), stored, r.limits)
+	if err != nil {
 		return err
 	}
-	if err := sameBlob(info, info.DiffID); err != nil {
+	if err := sameBlob(info, digest); err != nil {
 		return err
 	}
 	select {
@@ -256,6 +257,14 @@ func (r *reader) verifyFile(ctx context.Context, i int, info LayerInfo, skimmed 
 	case <-ctx.Done(): // the headers do not decode
 	}
 	return nil
+}
+
+// blob is the digest that the manifest gives the stored bytes, "" for none.
+func (l LayerInfo) blob() string {
+	if l.Digest == nil {
+		return ""
+	}
+	return *l.Digest
 }
 
 // sameBlob compares what the manifest says of a layer's stored bytes with their digest.

@@ -5,7 +5,6 @@ package bundle
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"io"
@@ -243,14 +242,17 @@ func (r *reading) verifyBlob(b v1.Descriptor) error {
 		return errs.New(errs.Corrupt, "%s lacks %s, which a manifest of it names: export it again", r.file, b.Digest)
 	}
 	defer f.Close()
-	sum := sha256.New()
+	sum, err := v1.Hasher(b.Digest.Algorithm)
+	if err != nil {
+		return errs.New(errs.Unsupported, "%s of %s: %v", b.Digest, r.file, err)
+	}
 	n, err := io.Copy(sum, f)
 	if err != nil {
 		return errs.New(errs.Corrupt, "%s of %s cannot be read: %v", b.Digest, r.file, err)
 	}
-	if got := hex.EncodeToString(sum.Sum(nil)); b.Digest.Algorithm != "sha256" || got != b.Digest.Hex || n != b.Size {
-		return errs.New(errs.Corrupt, "%s of %s has another content: %d bytes with digest sha256:%s, %d bytes are expected; copy or export the archive again",
-			b.Digest, r.file, n, got, b.Size)
+	if got := hex.EncodeToString(sum.Sum(nil)); got != b.Digest.Hex || n != b.Size {
+		return errs.New(errs.Corrupt, "%s of %s has another content: %d bytes with digest %s:%s, %d bytes are expected; copy or export the archive again",
+			b.Digest, r.file, n, b.Digest.Algorithm, got, b.Size)
 	}
 	return nil
 }

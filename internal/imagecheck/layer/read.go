@@ -29,7 +29,7 @@ const pathMax = 4095
 //
 // Errors: Corrupt for bytes that do not decode or give another diffID, Exhausted for a limit, else what stored or ctx gave.
 func Read(ctx context.Context, diffID string, stored io.Reader, limits Limits) (*Scan, error) {
-	s, _, err := ReadBlob(ctx, diffID, stored, limits)
+	s, _, err := ReadBlob(ctx, diffID, "", stored, limits)
 	return s, err
 }
 
@@ -39,12 +39,12 @@ type Blob struct {
 	Size   int64 // bytes
 }
 
-// ReadBlob is Read that also describes the stored bytes, which it has hashed.
+// ReadBlob is Read that also describes the stored bytes. It hashes them with the algorithm of blobDigest, which may be "".
 //
 // Errors: as Read.
-func ReadBlob(ctx context.Context, diffID string, stored io.Reader, limits Limits) (*Scan, Blob, error) {
+func ReadBlob(ctx context.Context, diffID, blobDigest string, stored io.Reader, limits Limits) (*Scan, Blob, error) {
 	limits = limits.orDefaults()
-	stream := newTarStream(ctx, diffID, stored, limits)
+	stream := newTarStream(ctx, diffID, blobDigest, stored, limits)
 	defer stream.Close()
 	b := newBuilder(diffID, limits.Budget)
 	err := b.readTar(tar.NewReader(stream))

@@ -5,7 +5,6 @@ package layer
 import (
 	"archive/tar"
 	"context"
-	"crypto/sha256"
 	"io"
 
 	"firn.dev/firn/internal/errs"
@@ -36,19 +35,26 @@ func Skim(ctx context.Context, diffID string, stored io.ReaderAt, size int64, li
 	return b.finish(), nil
 }
 
-// Verify reads all of an uncompressed layer and compares it with diffID.
+// Verify reads all of an uncompressed layer and compares it with diffID. It gives the digest of the bytes in the algorithm of blobDigest,
+// which may be "".
 //
 // Errors: Corrupt for another diffID, else what stored or ctx gave.
-func Verify(ctx context.Context, diffID string, stored io.Reader, limits Limits) error {
-	hash := sha256.New()
+func Verify(ctx context.Context, diffID, blobDigest string, stored io.Reader, limits Limits) (string, error) {
+	unpacked, blob := digesterOf(diffID), digesterOf(blobDigest)
+	hash := io.Writer(unpacked)
+	if blob.algorithm != unpacked.algorithm {
+		hash = io.MultiWriter(unpacked, blob)
+	} else {
+		blob = unpacked
+	}
 	n, err := io.CopyBuffer(hash, &source{ctx: ctx, r: stored, seen: limits.Seen}, make([]byte, blockSize))
 	if err != nil {
-		return readError(ctx, err, diffID, n)
+		return "", readError(ctx, err, diffID, n)
 	}
-	if got := digestOf(hash); got != diffID {
-		return notTheDiffID(diffID, got)
+	if got := unpacked.digest(); got != diffID {
+		return "", notTheDiffID(diffID, got)
 	}
-	return nil
+	return blob.digest(), nil
 }
 
 // window reads a file in small blocks, so that a header and a short body come with one call.

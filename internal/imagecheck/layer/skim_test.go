@@ -101,7 +101,7 @@ func TestReadBlobDescribesTheStoredBytes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			seen := 0
-			s, blob, err := ReadBlob(t.Context(), fx.Digest(data), bytes.NewReader(stored), Limits{Seen: func(n int) { seen += n }})
+			s, blob, err := ReadBlob(t.Context(), fx.Digest(data), "", bytes.NewReader(stored), Limits{Seen: func(n int) { seen += n }})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -7,9 +7,11 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/hex"
 	"hash"
 	"io"
+	"strings"
 
 	"firn.dev/firn/internal/errs"
 	"github.com/klauspost/compress/gzip"
@@ -202,13 +204,13 @@ type tarStream struct {
 	close  func()
 	cur    []byte
 	err    error
-	hash   hash.Hash
+	hash   digester
 	offset int64
 
 	// What follows belongs to the goroutine that inflates until the stream has ended.
 	packing     packing
 	stored      *bufio.Reader
-	storedHash  hash.Hash
+	storedHash  digester // of plain bytes only if it is another one than hash
 	storedAhead *ahead
 	taken       counted
 	unpacked    io.Reader
@@ -217,10 +219,10 @@ type tarStream struct {
 	closeIt     func()
 }
 
-// newTarStream starts to inflate stored. Close must be called.
-func newTarStream(ctx context.Context, diffID string, stored io.Reader, limits Limits) *tarStream {
+// newTarStream starts to inflate stored, which is hashed as blobDigest is. Close must be called.
+func newTarStream(ctx context.Context, diffID, blobDigest string, stored io.Reader, limits Limits) *tarStream {
 	t := &tarStream{
-		diffID: diffID, hash: sha256.New(), maxUnpacked: limits.MaxUnpacked, closeIt: func() {}, close: func() {},
+		diffID: diffID, hash: digesterOf(diffID), storedHash: digesterOf(blobDigest), maxUnpacked: limits.MaxUnpacked, closeIt: func() {}, close: func() {},
 		stored: bufio.NewReaderSize(&source{ctx: ctx, r: stored, seen: limits.Seen}, blockSize),
 	}
 	if t.packing, t.err = peekPacking(t.stored); t.err != nil {
@@ -267,10 +269,11 @@ func (t *tarStream) inflate(buffer []byte) (int, error) {
 func (t *tarStream) open() (err error) {
 	if t.packing == plain {
 		t.taken.r = t.stored
-		t.unpacked = &t.taken
+		if t.unpacked = &t.taken; t.storedHash.algorithm != t.hash.algorithm {
+			t.unpacked = io.TeeReader(&t.taken, t.storedHash)
+		}
 		return nil
 	}
-	t.storedHash = sha256.New()
 	t.storedAhead = readAhead(func(buffer []byte) (int, error) {
 		n, err := t.stored.Read(buffer)
 		t.storedHash.Write(buffer[:n])
@@ -348,17 +351,38 @@ func (t *tarStream) Seek(offset int64, whence int) (int64, error) {
 }
 
 // digest gives the diffID of what was read.
-func (t *tarStream) digest() string { return digestOf(t.hash) }
+func (t *tarStream) digest() string { return t.hash.digest() }
 
 // blob describes the stored bytes. The stream has been read to its end.
 func (t *tarStream) blob() Blob {
-	if t.packing == plain {
+	if t.packing == plain && t.storedHash.algorithm == t.hash.algorithm {
 		return Blob{Digest: t.digest(), Size: t.offset}
 	}
-	return Blob{Digest: digestOf(t.storedHash), Size: t.taken.n}
+	return Blob{Digest: t.storedHash.digest(), Size: t.taken.n}
 }
 
-func digestOf(h hash.Hash) string { return "sha256:" + hex.EncodeToString(h.Sum(nil)) }
+// digester hashes with one of the algorithms of OCI digests.
+type digester struct {
+	hash.Hash
+	algorithm string
+}
+
+// digesterOf hashes as a digest says, with SHA-256 unless it names SHA-512.
+func digesterOf(digest string) digester {
+	if strings.HasPrefix(digest, "sha512:") {
+		return digester{sha512.New(), "sha512"}
+	}
+	return digester{sha256.New(), "sha256"}
+}
+
+func (d digester) digest() string { return d.algorithm + ":" + hex.EncodeToString(d.Sum(nil)) }
+
+// DigestLike hashes data with the algorithm of another digest, SHA-256 for one that is "".
+func DigestLike(digest string, data []byte) string {
+	d := digesterOf(digest)
+	d.Write(data)
+	return d.digest()
+}
 
 // Unpack writes what stored bytes unpack to, within the bounds of a layer; plain bytes are copied. name is for errors.
 //
