@@ -54,7 +54,8 @@ type Appender interface {
 	//
 	// Errors: NotFound when offset > 0 and there is no such unfinished blob; Conflict when it is shorter than offset; as Put.
 	Append(ctx context.Context, key string, offset int64, r io.Reader) (int64, error)
-	// Finish makes an unfinished blob durable and visible under the same key, cut at size, which is an end that Append gave.
+	// Finish makes an unfinished blob durable and visible under the same key, cut at size, which is an end that Append gave. When there
+	// is none, a visible blob of that size under the key counts as finished before: whoever asked may have died before the answer.
 	//
 	// Errors: NotFound; Conflict when it is shorter than size.
 	Finish(ctx context.Context, key string, size int64) (Info, error)

@@ -34,8 +34,13 @@ func finish(t T, s blob.Store, key string, data []byte) {
 		t.Errorf("finish gave %+v", info)
 	}
 	want(t, s, key, data)
-	_, err = s.(blob.Appender).Finish(context.Background(), key, int64(len(data)))
-	wantCode(t, "finish again", err, errs.NotFound)
+	again, err := s.(blob.Appender).Finish(context.Background(), key, int64(len(data)))
+	if err != nil || again.Key != key || again.Size != info.Size {
+		t.Errorf("finish again gave %+v, %v", again, err)
+	}
+	_, err = s.(blob.Appender).Finish(context.Background(), key, int64(len(data))+1)
+	wantCode(t, "finish again with another size", err, errs.NotFound)
+	want(t, s, key, data)
 }
 
 func appendAndFinish(t T, s blob.Store) {

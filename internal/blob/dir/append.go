@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path"
 	"strings"
 
 	"firn.dev/firn/internal/blob"
@@ -49,11 +50,26 @@ func (s *Store) flush(f *os.File, key string, named bool) error {
 // Finish implements blob.Appender.
 func (s *Store) Finish(_ context.Context, key string, size int64) (blob.Info, error) {
 	f, err := s.openPartial(key, os.O_RDWR, size)
-	if err != nil {
+	if errs.Is(err, errs.NotFound) {
+		return s.finished(key, size, err)
+	} else if err != nil {
 		return blob.Info{}, err
 	}
 	defer f.Close()
 	return s.publish(f, partial(key), key)
+}
+
+// finished gives a blob that is visible with that size, or else the error. Whoever renamed it may have died before its name was on disk.
+func (s *Store) finished(key string, size int64, missing error) (blob.Info, error) {
+	info, err := s.root.Stat(file(key))
+	if err != nil || info.Size() != size {
+		return blob.Info{}, missing
+	}
+	directory := path.Dir(file(key))
+	if err := errors.Join(s.mkdirs(directory), s.syncDir(directory)); err != nil {
+		return blob.Info{}, err
+	}
+	return blob.Info{Key: key, Size: size, Modified: info.ModTime()}, nil
 }
 
 // Abort implements blob.Appender.

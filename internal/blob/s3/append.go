@@ -68,6 +68,11 @@ func (s *Store) Finish(ctx context.Context, key string, size int64) (blob.Info, 
 		return blob.Info{}, errs.New(errs.Invalid, "blob %s cannot have %d bytes", key, size)
 	}
 	st, err := s.load(ctx, key)
+	if errs.Is(err, errs.NotFound) {
+		if info, failed := s.Stat(ctx, key); failed == nil && info.Size == size {
+			return info, nil // finished before
+		}
+	}
 	if err != nil {
 		return blob.Info{}, err
 	}
