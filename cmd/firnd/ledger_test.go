@@ -38,6 +38,13 @@ func (l *ledger) acknowledged(thing, to string) {
 	l.acks++
 }
 
+// acknowledgements counts what was acknowledged so far.
+func (l *ledger) acknowledgements() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.acks
+}
+
 // present tells whether a thing is there for sure.
 func (l *ledger) present(thing string) bool {
 	l.mu.Lock()

@@ -251,12 +251,6 @@ func (k *powerCut) round(t *testing.T, round, atLeast int) {
 	}
 }
 
-func (k *powerCut) acknowledgements() int {
-	k.ledger.mu.Lock()
-	defer k.ledger.mu.Unlock()
-	return k.acks
-}
-
 // fall starts the server and takes it down at any moment of its start, with the power or without.
 func (k *powerCut) fall(power bool) {
 	k.t.Helper()
