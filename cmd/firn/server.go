@@ -27,16 +27,21 @@ import (
 
 // serverFlags ask a server what it judges images by.
 type serverFlags struct {
-	url     string
-	offline bool
+	url        string
+	connection string
+	offline    bool
 }
+
+// asked tells whether a server is to be asked at all.
+func (f *serverFlags) asked() bool { return f.url != "" || f.connection != "" }
 
 // askMost is how long the server may take to answer.
 const askMost = 20 * time.Second
 
 func (f *serverFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&f.url, "server", "", "URL of a server to judge like: by its account's policy and its approved bases")
-	flags.BoolVar(&f.offline, "offline", false, "do not ask the --server, take what it said last")
+	flags.StringVarP(&f.connection, "connection", "c", "", "connection of the snow command that names the server and the login, instead of --server")
+	flags.BoolVar(&f.offline, "offline", false, "do not ask the server, take what it said last")
 }
 
 // said is what a server answered, as it is kept for later.
@@ -54,15 +59,20 @@ type judging struct {
 
 // terms asks the server, or takes what it said last when it cannot be reached. It says on stderr which, and of what age.
 func (f *serverFlags) terms(ctx context.Context, now time.Time, stderr io.Writer) (judging, error) {
-	u, err := url.Parse(strings.TrimRight(f.url, "/"))
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return judging{}, usageError("server %q is no URL such as http://127.0.0.1:8085", f.url)
+	login, err := f.login()
+	if err != nil {
+		return judging{}, err
 	}
+	u, err := url.Parse(strings.TrimRight(login.URL, "/"))
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return judging{}, usageError("server %q is no URL such as http://127.0.0.1:8085", login.URL)
+	}
+	login.URL = u.String()
 	file := saidFile(u.String())
 	answer, how := said{URL: u.String(), Fetched: now}, "now"
 	unreachable := error(nil)
 	if !f.offline {
-		answer.Terms, err = ask(ctx, u.String())
+		answer.Terms, err = ask(ctx, login)
 		if err != nil && (!errs.Is(err, errs.Unavailable) || ctx.Err() != nil) {
 			return judging{}, &exitError{code: exitInternal, err: err}
 		}
@@ -101,20 +111,35 @@ func nothingKnown(server string, err, unreachable error) error {
 	return errs.Wrap(err, errs.Unavailable, "what %s said last cannot be read: run once without --offline", server)
 }
 
-// ask logs in as the environment says and reads the server's terms.
+// login gives the server and how to log in there: as the connection says, else as the environment does.
+func (f *serverFlags) login() (client.Config, error) {
+	if f.connection == "" {
+		return client.Config{
+			URL: f.url, Account: cmp.Or(os.Getenv("SNOWFLAKE_ACCOUNT"), "firn"), User: os.Getenv("SNOWFLAKE_USER"),
+			Password: errs.Secret(os.Getenv("SNOWFLAKE_PASSWORD")), Role: os.Getenv("SNOWFLAKE_ROLE"),
+		}, nil
+	}
+	home, _ := os.UserHomeDir() // without one, only SNOWFLAKE_HOME counts
+	config, _ := os.UserConfigDir()
+	login, err := client.Connection(f.connection, client.Surroundings{Getenv: os.Getenv, Home: home, Config: config})
+	if err != nil {
+		return login, &exitError{code: exitUsage, err: err}
+	}
+	return login, nil
+}
+
+// ask logs in and reads the server's terms.
 //
 // Errors: Unavailable when the server cannot be reached; Unauthenticated; Unsupported.
-func ask(ctx context.Context, server string) (imagecheck.Terms, error) {
+func ask(ctx context.Context, login client.Config) (imagecheck.Terms, error) {
 	var t imagecheck.Terms
-	user, password := os.Getenv("SNOWFLAKE_USER"), os.Getenv("SNOWFLAKE_PASSWORD")
-	if user == "" || password == "" {
+	server := login.URL
+	if login.Authenticator == "" && (login.User == "" || login.Password == "") {
 		return t, errs.New(errs.Unauthenticated, "to log in at %s, set SNOWFLAKE_USER and SNOWFLAKE_PASSWORD; with --offline what it said last is taken", server)
 	}
 	ctx, cancel := context.WithTimeout(ctx, askMost)
 	defer cancel()
-	c, err := client.Connect(ctx, client.Config{
-		URL: server, Account: cmp.Or(os.Getenv("SNOWFLAKE_ACCOUNT"), "firn"), User: user, Password: errs.Secret(password), Role: os.Getenv("SNOWFLAKE_ROLE"),
-	})
+	c, err := client.Connect(ctx, login)
 	if err != nil {
 		return t, err
 	}

@@ -69,7 +69,7 @@ func TestValidateOffline(t *testing.T) {
 		"never reached":   {[]string{"--server", "http://" + l.Addr().String() + "/x", image}, 4, []string{"nothing that it said before is kept"}},
 		"no URL":          {[]string{"--server", "somewhere", image}, 2, []string{"is no URL such as"}},
 		"two policies":    {[]string{"--server", gone, "--policy", "default", image}, 2, []string{"leave out --policy"}},
-		"offline of what": {[]string{"--offline", image}, 2, []string{"--offline needs --server"}},
+		"offline of what": {[]string{"--offline", image}, 2, []string{"--offline needs --server or --connection"}},
 	} {
 		code, out, errOut := ran(t, newValidateCommand(), x.args...)
 		for _, say := range x.says {

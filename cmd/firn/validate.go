@@ -38,7 +38,8 @@ const validateLong = `Validate says whether a container image is fit to be a cus
 A policy is default (what the documentation of custom runtime environments asks for), snow-cli (what snow custom-image validate asks
 for) or a file: examples/policy/team.yaml shows every key. With --server, the policy is that of the server's account and the bases are
 those that are approved there, so that CREATE CUSTOM RUNTIME ENVIRONMENT finds the same. SNOWFLAKE_USER and SNOWFLAKE_PASSWORD log in.
-What the server said is kept for when it cannot be reached.
+With --connection, a connection of the snow command says which server it is and how to log in. What the server said is kept for when it
+cannot be reached.
 
 Exit codes: 0 no check failed, 1 a check failed, 2 usage, 3 the image cannot be read, 4 Firn itself failed.`
 
@@ -61,10 +62,12 @@ func newValidateCommand() *cobra.Command {
 				return err
 			}
 			switch {
-			case f.server.url != "" && cmd.Flags().Changed("policy"):
-				return usageError("--server brings the policy of its account: leave out --policy")
-			case f.server.url == "" && f.server.offline:
-				return usageError("--offline needs --server")
+			case f.server.url != "" && f.server.connection != "":
+				return usageError("--connection names the server: leave out --server")
+			case f.server.asked() && cmd.Flags().Changed("policy"):
+				return usageError("--server and --connection bring the policy of the account: leave out --policy")
+			case !f.server.asked() && f.server.offline:
+				return usageError("--offline needs --server or --connection")
 			}
 			return f.validate(cmd.Context(), args[0], cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
@@ -107,7 +110,7 @@ func (f *validateFlags) validate(ctx context.Context, image string, stdout, stde
 	if err != nil {
 		return err
 	}
-	opts.Bases, opts.WantBase = by.bases, f.server.url != ""
+	opts.Bases, opts.WantBase = by.bases, f.server.asked()
 	opts.Ref, opts.BaseType, opts.TrustLayers = image, f.baseType, f.trust
 	scan, done, err := f.scan.open(time.Now(), stderr)
 	if err != nil {
@@ -138,7 +141,7 @@ func (f *validateFlags) validate(ctx context.Context, image string, stdout, stde
 
 // judging gives what the flags say to judge by.
 func (f *validateFlags) judging(ctx context.Context, stderr io.Writer) (judging, error) {
-	if f.server.url != "" {
+	if f.server.asked() {
 		return f.server.terms(ctx, time.Now(), stderr)
 	}
 	policy, err := readPolicy(f.policy)

@@ -28,9 +28,12 @@ type Config struct {
 	Account  string
 	User     string
 	Password errs.Secret
-	Role     string
-	Database string
-	Schema   string
+	// Authenticator is how to log in: "" with Password, PROGRAMMATIC_ACCESS_TOKEN or OAUTH with Token.
+	Authenticator string
+	Token         errs.Secret
+	Role          string
+	Database      string
+	Schema        string
 }
 
 // Client is one session. It is safe for concurrent use.
@@ -67,17 +70,20 @@ type answer struct {
 	Success bool    `json:"success"`
 }
 
-// Connect logs in with a password.
+// Connect logs in with a password or a token.
 //
 // Errors: Unauthenticated; Unavailable when the server does not answer.
 func Connect(ctx context.Context, c Config) (*Client, error) {
 	client := &Client{base: c.URL, http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
 	query := url.Values{"databaseName": {c.Database}, "schemaName": {c.Schema}, "roleName": {c.Role}, "request_id": {uuid.NewString()}}
-	body := map[string]any{"data": map[string]any{
+	data := map[string]any{
 		"ACCOUNT_NAME": c.Account, "LOGIN_NAME": c.User, "PASSWORD": c.Password.Reveal(),
 		"CLIENT_APP_ID": "Firn", "CLIENT_APP_VERSION": version.Version,
-	}}
-	a, err := client.call(ctx, http.MethodPost, "/session/v1/login-request?"+query.Encode(), body)
+	}
+	if c.Authenticator != "" {
+		data["AUTHENTICATOR"], data["TOKEN"] = c.Authenticator, c.Token.Reveal()
+	}
+	a, err := client.call(ctx, http.MethodPost, "/session/v1/login-request?"+query.Encode(), map[string]any{"data": data})
 	if err != nil {
 		return nil, err
 	}

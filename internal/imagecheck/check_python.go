@@ -35,6 +35,11 @@ func (c *checker) checkEnvironment() CheckResult {
 	if env == nil {
 		return found(Fail, "FROM a base image with Python, or put its bin directory on PATH with ENV PATH=...", noPython)
 	}
+	if at := env.Dies(); at != "" {
+		r := found(Fail, "RUN rm "+at+", or write it in UTF-8", "%s ends with a UnicodeDecodeError at %s whenever it starts", env.Python, at)
+		r.Evidence = []Evidence{{Path: &at, Detail: "not decodable in the locale of the image"}}
+		return r
+	}
 	if pip := c.onPath("pip"); pip != "" {
 		if other := c.environmentOfScript(pip); other != nil && other != env {
 			return found(Warn, "ENV PATH="+path.Dir(env.Python)+":$PATH",
@@ -128,7 +133,11 @@ func (c *checker) checkHealth() CheckResult {
 		pip = "pip check of pip " + *env.Pip.Version
 	}
 	if at := env.PipDies(); at != "" {
-		r := found(Fail, "RUN rm -r "+at+" and install the package again", "%s ends with a traceback at %s", pip, at)
+		remedy := "RUN rm -r " + at + " and install the package again"
+		if at == env.Dies() {
+			remedy = "RUN rm " + at + ", or write it in UTF-8"
+		}
+		r := found(Fail, remedy, "%s ends with a traceback at %s", pip, at)
 		r.Evidence = []Evidence{{Path: &at, Detail: "unreadable metadata"}}
 		return r
 	}
