@@ -245,7 +245,7 @@ func (c *twinClient) blob(ctx context.Context, content []byte) error {
 	}
 	resp, answer, moved, err := c.send(ctx, http.MethodPut, at.Path+"?digest="+digest, nil)
 	if err == nil && moved && resp.StatusCode == http.StatusNotFound { // the server that died had ended the upload
-		resp, err = c.want(ctx, http.StatusOK, http.MethodHead, path+digest, nil)
+		_, err = c.want(ctx, http.StatusOK, http.MethodHead, path+digest, nil)
 	} else if err == nil && resp.StatusCode != http.StatusCreated {
 		err = &refusal{resp.Status, "PUT " + at.Path + ": " + string(answer)}
 	}
