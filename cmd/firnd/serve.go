@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"firn.dev/firn/internal/auth"
+	"firn.dev/firn/internal/blob/dir"
 	"firn.dev/firn/internal/catalog"
 	"firn.dev/firn/internal/catalog/sqlstore"
 	"firn.dev/firn/internal/errs"
@@ -65,7 +66,7 @@ func newMigrateCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
+			if err := dir.Make(c.DataDir); err != nil {
 				return err
 			}
 			store, err := sqlstore.Open(cmd.Context(), c.Database, sqlstore.Options{})
@@ -187,17 +188,17 @@ func (s *server) serve(ctx context.Context, l listener) error {
 // lockData makes sure that one server uses a data directory.
 //
 // Errors: Conflict when another one does; Unavailable when the directory cannot be used.
-func lockData(dir string) (*os.File, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, errs.Wrap(err, errs.Unavailable, "data directory %s cannot be made", dir)
+func lockData(directory string) (*os.File, error) {
+	if err := dir.Make(directory); err != nil {
+		return nil, errs.Wrap(err, errs.Unavailable, "data directory %s cannot be made", directory)
 	}
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := os.OpenFile(filepath.Join(directory, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, errs.Wrap(err, errs.Unavailable, "data directory %s cannot be used", dir)
+		return nil, errs.Wrap(err, errs.Unavailable, "data directory %s cannot be used", directory)
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		f.Close()
-		return nil, errs.New(errs.Conflict, "another firnd uses the data directory %s: stop it, or choose another --data-dir", dir)
+		return nil, errs.New(errs.Conflict, "another firnd uses the data directory %s: stop it, or choose another --data-dir", directory)
 	}
 	return f, nil
 }

@@ -16,6 +16,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -49,7 +50,7 @@ type Store struct {
 //
 // Errors: Unavailable when the directory cannot be used.
 func Open(directory string) (*Store, error) {
-	if err := os.MkdirAll(directory, 0o700); err != nil {
+	if err := Make(directory); err != nil {
 		return nil, errs.Wrap(err, errs.Unavailable, "blob directory %s cannot be made", directory)
 	}
 	root, err := os.OpenRoot(directory)
@@ -61,6 +62,38 @@ func Open(directory string) (*Store, error) {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
+}
+
+// Make makes a directory and its missing parents, each with its entry on disk: what is flushed in a directory that a power cut takes away
+// is gone with it. Programs call it for other directories, too.
+func Make(directory string) error {
+	parent := filepath.Dir(directory)
+	err := os.Mkdir(directory, 0o700)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := Make(parent); err != nil {
+			return err
+		}
+		err = os.Mkdir(directory, 0o700)
+	}
+	if errors.Is(err, fs.ErrExist) {
+		if info, err := os.Stat(directory); err != nil || !info.IsDir() {
+			return errors.Join(&fs.PathError{Op: "mkdir", Path: directory, Err: syscall.ENOTDIR}, err)
+		}
+		_ = syncEntries(parent) // who made it may have died before this; a parent that may not be read is not ours
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return syncEntries(parent)
+}
+
+func syncEntries(directory string) error {
+	d, err := os.Open(directory)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // prepare makes the top directories and, when no other process has the store open, empties tmp/.

@@ -5,9 +5,11 @@ package dir_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"firn.dev/firn/internal/blob"
@@ -103,5 +105,27 @@ func TestOpenUnusable(t *testing.T) {
 	}
 	if _, err := dir.Open(file); !errs.Is(err, errs.Unavailable) {
 		t.Errorf("a file opens as a store: %v", err)
+	}
+}
+
+func TestMake(t *testing.T) {
+	t.Parallel()
+	base := t.TempDir()
+	for range 2 {
+		if err := dir.Make(filepath.Join(base, "a", "b", "c")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if info, err := os.Stat(filepath.Join(base, "a", "b", "c")); err != nil || !info.IsDir() || info.Mode().Perm() != 0o700 {
+		t.Errorf("%v, %v", info, err)
+	}
+	file := filepath.Join(base, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{file, filepath.Join(file, "below")} {
+		if err := dir.Make(path); !errors.Is(err, syscall.ENOTDIR) {
+			t.Errorf("%s: %v", path, err)
+		}
 	}
 }
