@@ -13,6 +13,7 @@ import re
 import subprocess
 import sys
 import tarfile
+import zipfile
 
 import pytest
 
@@ -25,7 +26,7 @@ LIBRARY = "lib/python3.11/site-packages"
 
 # Runs in the image.
 ASK = r"""
-import importlib.metadata as m, json, os, re, sys
+import importlib.metadata as m, json, os, re, sys, zipfile
 sys.path[:] = [p for p in sys.path if p]
 found = {}
 for d in m.distributions():
@@ -33,7 +34,7 @@ for d in m.distributions():
     if name and version and not os.path.basename(str(d._path)).startswith("~"):
         found.setdefault(re.sub(r"[-_.]+", "-", name).lower(), version)
 print(json.dumps({"prefix": sys.prefix, "version": "%d.%d.%d" % sys.version_info[:3], "found": found,
-                  "path": [p for p in sys.path if os.path.isdir(p) and not p.endswith("/lib-dynload")]}))
+                  "path": [p for p in sys.path if (os.path.isdir(p) or zipfile.is_zipfile(p)) and not p.endswith("/lib-dynload")]}))
 """
 
 
@@ -47,6 +48,14 @@ def wheel(site: str, name: str, version: str, *lines: str) -> dict[str, str]:
 
 def link(target: str) -> tuple[str]:
     return (target,)
+
+
+def zipped(files: dict[str, str]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as z:
+        for name, text in files.items():
+            z.writestr(name, text)
+    return out.getvalue()
 
 
 PYTHON = "/usr/bin/python3"
@@ -132,6 +141,22 @@ IMAGES = {
          f"opt/py/lib/{FOREIGN}/site-packages/b.pth": "\ufeff/opt/b\n", **wheel("opt/h", "of_hidden", "1"), **wheel("opt/b", "of_bom", "1"), **wheel(f"root/.local/lib/{FOREIGN}/site-packages", "of_user", "1")},
         ["RUN chmod 755 /opt/*/bin/*", "ENV PYTHONPATH=/opt/pp LD_LIBRARY_PATH=/opt/py/lib PATH=/usr/local/bin:/usr/bin:/bin:/opt/py/bin:/opt/conda/bin"],
         [PYTHON, "/opt/py/bin/python3", "/opt/conda/bin/python"]),
+    "archives": (
+        {f"{DIST}/zegg-1.0-py3.11.egg": zipped({"EGG-INFO/PKG-INFO": metadata("zegg", "1.0"), "EGG-INFO/requires.txt": "numpy\n", "zegg.py": ""}),
+         f"{DIST}/unlisted-1.0-py3.11.egg": zipped({"EGG-INFO/PKG-INFO": metadata("unlisted", "1.0")}), f"{DIST}/easy-install.pth": "./zegg-1.0-py3.11.egg\n./no.zip\n/opt/in_wheel-1-py3-none-any.whl\n",
+         f"{DIST}/no.zip": "no archive", "opt/in_wheel-1-py3-none-any.whl": zipped({"in_wheel-1.dist-info/METADATA": metadata("in_wheel", "1")}),
+         "opt/src.zip": zipped({"pkg/__init__.py": "", "in_zip-2.dist-info/METADATA": metadata("in_zip", "2"), "in_zip_too-3.egg-info/PKG-INFO": metadata("in_zip_too", "3")}),
+         f"{DIST}/linked.pth": "/opt/linked.egg\n", "opt/linked.egg": link("elsewhere.egg"), "opt/elsewhere.egg": zipped({"EGG-INFO/PKG-INFO": metadata("elsewhere", "1.0")})},
+        ["ENV PYTHONPATH=/opt/src.zip"], [PYTHON]),
+    "relocated": (
+        {**wheel("opt/usr/local/lib/python3.11/dist-packages", "local", "1"), **wheel("opt/usr/lib/python3/dist-packages", "shared", "1"), **wheel("opt/usr/lib/python3.11/site-packages", "not_seen", "1"),
+         **wheel("opt/venv/local/lib/python3.11/dist-packages", "of_venv", "1"), "opt/link": link("/usr"), "opt/current": link("usr"), "srv/bin/python3": link("/opt/current/bin/python3")},
+        ["RUN mkdir -p /opt/usr/bin && cp /usr/bin/python3.11 /opt/usr/bin/ && ln -s python3.11 /opt/usr/bin/python3 && cp -r /usr/lib/python3.11 /opt/usr/lib/",
+         "RUN /opt/usr/bin/python3 -m venv --without-pip --system-site-packages /opt/venv", "ENV PATH=$PATH:/opt/venv/bin:/opt/usr/bin"],
+        [PYTHON, "/opt/usr/bin/python3", "/opt/venv/bin/python3"]),
+    "relocated-links": (
+        {"opt/link": link("/usr"), "srv/bin/python3": link("/opt/link/bin/python3"), **wheel(DIST, "own", "1")}, ["ENV PATH=/srv/bin:/usr/local/bin:/usr/bin:/bin"], ["/srv/bin/python3"]),
+    "pth-utf8": ({f"{DIST}/a.pth": "# caf\u00e9\n/opt/caf\u00e9\n", **wheel("opt/caf\u00e9", "of_cafe", "1")}, ["ENV LC_ALL="], [PYTHON]),
     "no-python3": (
         {**wheel("opt/v/" + LIBRARY, "own", "1")}, ["RUN python3 -m venv --without-pip /opt/v && rm /opt/v/bin/python3*  && rm /opt/v/bin/python && ln -s /usr/bin/python3 /opt/v/bin/python",
                                                     "ENV PATH=/opt/v/bin:$PATH"], ["/opt/v/bin/python"]),
@@ -211,7 +236,7 @@ def test_interpreters_see_what_firn_says(name, seen):
 @pytest.mark.parametrize("name", IMAGES)
 def test_pip_lists_what_firn_says(name, seen):
     _, pip, report = seen[name]
-    lists = [{p["name"]: p["version"] for p in e["packages"]} for e in report["environments"]]
+    lists = [{p["name"]: p["version"] for p in e["packages"] if ".whl/" not in p["path"]} for e in report["environments"]]  # pip passes over wheels in sys.path
     assert {canonical(p["name"]): p["version"] for p in pip} in lists
 
 
@@ -235,3 +260,19 @@ def test_our_registry_gives_the_report_of_the_daemon(pushed):
     done = subprocess.run([ROOT / "bin/firn", "validate", "--format", "json", remote], env={**pushed.env, "DOCKER_CONFIG": "/nonexistent"}, text=True, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE)
     assert done.returncode == 3 and json.loads(done.stdout)["error"]["kind"] == "unauthorized", done.stdout
+
+
+@pytest.mark.parametrize("name, body, lines", [
+    ("latin", b"/opt/caf\xe9\n", []), ("comment", b"# caf\xe9\n", ["ENV LC_ALL=C.UTF-8"]), ("ascii", "/opt/caf\u00e9\n".encode(), ["ENV LC_ALL=C"]),
+])
+def test_a_path_file_that_python_cannot_decode(name, body, lines):
+    subprocess.run(["docker", "build", "-q", "--network", "none", "-t", tag(name), "-"], input=context({f"{DIST}/a.pth": body}, lines), check=True, stdout=subprocess.DEVNULL)
+    try:
+        with pytest.raises(subprocess.CalledProcessError):
+            run(name, PYTHON, "-c", "")
+        done = subprocess.run([ROOT / "bin/firn", "validate", "--format", "json", "docker-daemon:" + tag(name)], text=True, stdout=subprocess.PIPE)
+        failed = {c["id"]: c for c in json.loads(done.stdout)["checks"] if c["status"] == "fail"}
+        assert {"python_environment", "dependency_health"} <= set(failed)
+        assert f"/{DIST}/a.pth" in failed["python_environment"]["message"]
+    finally:
+        subprocess.run(["docker", "image", "rm", "-f", tag(name)], stdout=subprocess.DEVNULL)

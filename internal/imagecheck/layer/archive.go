@@ -107,7 +107,7 @@ func keepMember(e *Entry, f *zip.File, left int64) int64 {
 	if err != nil {
 		return 0
 	}
-	defer body.Close() //nolint:errcheck // it reads from memory
+	defer body.Close()
 	limited := &io.LimitedReader{R: body, N: left}
 	if err := keepBody(e, limited, nil); err != nil {
 		e.Body, e.Flag = nil, 0

@@ -146,17 +146,6 @@ func (f *finder) distributions(dir string, e *Environment) []*dist {
 // wheelName is what pip takes for the name of a wheel.
 var wheelName = regexp.MustCompile(`^[^\s-]+-[^\s-]+(-[0-9][^-]*)?-[^\s-]+-[^\s-]+-[^\s-]+\.whl$`)
 
-// archive gives the archive a distribution is in, "" for none.
-func (d *dist) archive() string {
-	switch {
-	case !d.zipped:
-		return ""
-	case d.kind == "egg":
-		return path.Join(d.dir, d.entry)
-	}
-	return d.dir
-}
-
 // egg reads an .egg, a directory or an archive; nil when it has no metadata. Of an archive that is too large only the name is known.
 func (f *finder) egg(full string) *dist {
 	dir, name := path.Dir(full), path.Base(full)

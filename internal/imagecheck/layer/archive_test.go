@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package layer
+
+import (
+	"archive/zip"
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+
+	fx "firn.dev/firn/internal/imagecheck/imagetest"
+)
+
+// zipOf packs names and bodies, in turns.
+func zipOf(t testing.TB, members ...string) string {
+	t.Helper()
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	for i := 0; i < len(members); i += 2 {
+		w, err := z.Create(members[i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write([]byte(members[i+1])); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func TestArchives(t *testing.T) {
+	t.Parallel()
+	egg := zipOf(t, "pkg/a.py", "x", "EGG-INFO/PKG-INFO", "Name: a\n\nbody", "EGG-INFO/requires.txt", "b\n", "EGG-INFO/deep/PKG-INFO", "Name: no\n",
+		"EGG-INFO/x.zip", strings.Repeat("x", 1<<20), "../b.dist-info/METADATA", "Name: no\n", "c.dist-info/METADATA", "Name: old\n", "c.dist-info/METADATA", "Name: c\n", "d.egg-info", "Name: d\n")
+	bomb := zipOf(t, "a.dist-info/WHEEL", strings.Repeat("x", 8<<20), "b.dist-info/WHEEL", strings.Repeat("x", bodyMax+2), "c.dist-info/WHEEL", strings.Repeat("x", bodyMax+2),
+		"d.dist-info/WHEEL", strings.Repeat("x", bodyMax+2), "e.dist-info/WHEEL", strings.Repeat("x", bodyMax+2), "f.dist-info/METADATA", "Name: f\n")
+	var many []string
+	for i := range archiveMembers + 1 {
+		many = append(many, fmt.Sprint(i), "")
+	}
+	data := fx.Tar(fx.File("a.egg", egg), fx.File("front.EGG", "#!/bin/sh\n"+egg), fx.File("no.zip", "text"), fx.Program("run.zip", "#!/bin/sh\nmore"), fx.File("cut.whl", egg[:len(egg)-9]),
+		fx.File("bomb.whl", bomb), fx.File("many.zip", zipOf(t, many...)), fx.File("large.egg", egg+strings.Repeat("x", archiveMax)), fx.File("a.tar", egg))
+	scan := read(t, data)
+	again, err := decode(encode(scan))
+	if err != nil {
+		t.Fatal(err)
+	}
+	skimmed, err := Skim(t.Context(), scan.DiffID, bytes.NewReader(data), int64(len(data)), Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []*Scan{scan, again, skimmed} {
+		tree := Merge([]*Scan{s})
+		for name, want := range map[string]Flag{
+			"a.egg": Archive | HasBody, "front.EGG": Archive | HasBody, "no.zip": 0, "run.zip": 0, "cut.whl": 0, "bomb.whl": Archive | HasBody | TooLong,
+			"many.zip": Archive | TooLong, "large.egg": Archive | TooLong, "a.tar": 0,
+		} {
+			if n, _ := tree.Lookup(name); n.Flag != want {
+				t.Errorf("%s has flags %b, want %b", name, n.Flag, want)
+			}
+		}
+		if n, _ := tree.Lookup("run.zip"); string(n.Body) != "#!/bin/sh\n" {
+			t.Errorf("a program that is no archive begins with %q", n.Body)
+		}
+		for _, name := range []string{"a.egg", "front.EGG"} {
+			n, _ := tree.Lookup(name)
+			inside, ok := n.Inside()
+			if !ok {
+				t.Fatalf("%s is no archive", name)
+			}
+			if got := strings.Join(inside.Children("/"), " "); got != "EGG-INFO c.dist-info d.egg-info" {
+				t.Errorf("%s has %s", name, got)
+			}
+			for file, want := range map[string]string{"EGG-INFO/PKG-INFO": "Name: a\n", "EGG-INFO/requires.txt": "b\n", "c.dist-info/METADATA": "Name: c\n", "d.egg-info": "Name: d\n"} {
+				if body, _ := inside.Body(file); string(body) != want {
+					t.Errorf("%s: %s is %q", name, file, body)
+				}
+			}
+		}
+	}
+}
+
+func FuzzArchive(f *testing.F) {
+	f.Add([]byte(zipOf(f, "EGG-INFO/PKG-INFO", "Name: a\n", "x.dist-info/RECORD", "a.so,,\n", "x.egg-info", "Name: x\n")))
+	f.Add([]byte("PK\x05\x06"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		entries, ok, _ := readArchive(data)
+		if !ok {
+			return
+		}
+		for _, e := range entries {
+			if e.Path == "" || e.Path[0] == '/' || strings.Contains("/"+e.Path+"/", "/../") {
+				t.Fatalf("%q leads out of the archive", e.Path)
+			}
+		}
+		e := Entry{Type: File, Flag: Archive | HasBody, Body: encode(&Scan{Entries: entries})}
+		if _, ok := e.Inside(); !ok {
+			t.Fatal("an archive does not survive its encoding")
+		}
+	})
+}
