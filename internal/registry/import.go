@@ -88,7 +88,7 @@ func (f *followed) copy(ctx context.Context, image *upstream.Image, digest strin
 	if err := json.Unmarshal(body, &d); err != nil {
 		return nil, wrong(err)
 	}
-	m.Image, m.Digest = f.image, digest
+	m.Image, m.Digest, m.Leased = f.image, digest, f.Now()
 	group, within := errgroup.WithContext(ctx)
 	group.SetLimit(importParallel)
 	seen := map[string]bool{}
