@@ -56,6 +56,22 @@ func TestZippedEggs(t *testing.T) {
 	}
 }
 
+// TestZippedEggsThatAreNotUTF8 has what real pips did: 0 and 1 are the exit codes of pip check, 2 is a traceback.
+func TestZippedEggsThatAreNotUTF8(t *testing.T) {
+	t.Parallel()
+	for pip, want := range map[string][4]int{"23.3.2": {0, 1, 1, 2}, "24.0": {0, 1, 1, 2}, "24.3.1": {0, 2, 2, 2}, "25.3": {0, 2, 0, 2}} {
+		for i, exit := range want {
+			minor, pth := []string{"3.10", "3.12"}[i/2], []string{"", "./eta-2-py3.egg\n"}[i%2]
+			dir := "usr/local/lib/python" + minor + "/site-packages"
+			e := inspect(t, nil, append(interpreterFiles(minor, minor+".1"), fx.Wheel(dir, "pip", pip), fx.File(dir+"/easy-install.pth", pth),
+				fx.File(dir+"/eta-2-py3.egg", zipOf(t, "EGG-INFO/PKG-INFO", "Name: eta\nVersion: 2\n\ncaf\xe9\n", "EGG-INFO/requires.txt", "gone\n")))...)[0]
+			if e.Pip.Exit != exit {
+				t.Errorf("pip %s of Python %s, listed: %v: exit %d, want %d", pip, minor, pth != "", e.Pip.Exit, exit)
+			}
+		}
+	}
+}
+
 // TestPathFileEncodings has what real interpreters from 3.8 to 3.13 did; e2e/test_truth.py asks one again.
 func TestPathFileEncodings(t *testing.T) {
 	t.Parallel()

@@ -255,6 +255,8 @@ func (r pipRules) readable(d *dist) fate {
 	switch {
 	case !r.importlib && d.isFile && d.kind == "egg-info":
 		return installed
+	case !r.importlib && d.kind == "egg" && !r.from("24.2"):
+		return installed // its header is not asked
 	case r.importlib && d.notUTF8, !r.importlib && d.notUTF8 && !r.from("24.2"):
 		return dropped
 	case d.notUTF8:
