@@ -48,6 +48,9 @@ func shared(ctx context.Context, group *singleflight.Group, key string, do func(
 func (f *followed) bring(ctx context.Context, digest string) (*catalog.Manifest, error) {
 	at := f.tag(digest)
 	imported, err := shared(ctx, &f.upstreams.importing, string(at.repository)+" "+at.source+" "+at.image+"@"+digest, func(ctx context.Context) (any, error) {
+		if m, err := f.here(ctx, digest); m != nil || err != nil { // somebody was faster
+			return m, err
+		}
 		// Who asks for the tag first (HEAD) asks for the digest then: the tag is meant.
 		tags := f.upstreams.tags(at, f.Now().Add(-askRest))
 		image, err := f.open(ctx)

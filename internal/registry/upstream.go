@@ -167,16 +167,13 @@ func (f *followed) point(ctx context.Context, m *catalog.Manifest, tag string) e
 // Errors: NotFound; Denied; Refused; Unavailable.
 func (f *followed) ask(ctx context.Context, reference string, here bool) (upstream.Descriptor, error) {
 	at := f.tag(reference)
-	if known, ok := f.upstreams.get(at); ok {
-		rest := askRest
-		if known.err != nil && !here {
-			rest = failRest
-		}
-		if f.Now().Sub(known.at) < rest {
-			return known.descriptor, known.err
-		}
+	if known, ok := f.told(at, here); ok {
+		return known.descriptor, known.err
 	}
 	answer, err := shared(ctx, &f.upstreams.asking, string(at.repository)+" "+at.source+" "+at.image+":"+at.reference, func(ctx context.Context) (any, error) {
+		if known, ok := f.told(at, here); ok { // by who was faster
+			return known.descriptor, known.err
+		}
 		d, err := f.resolve(ctx, reference)
 		f.upstreams.put(at, answerThere{d, err, f.Now()}, f.Now().Add(-askRest))
 		if err != nil && here {
@@ -186,6 +183,16 @@ func (f *followed) ask(ctx context.Context, reference string, here bool) (upstre
 	})
 	d, _ := answer.(upstream.Descriptor)
 	return d, err
+}
+
+// told gives what the upstream said of a tag when that was not long ago.
+func (f *followed) told(at tagThere, here bool) (answerThere, bool) {
+	known, ok := f.upstreams.get(at)
+	rest := askRest
+	if known.err != nil && !here {
+		rest = failRest
+	}
+	return known, ok && f.Now().Sub(known.at) < rest
 }
 
 func (f *followed) resolve(ctx context.Context, reference string) (upstream.Descriptor, error) {
