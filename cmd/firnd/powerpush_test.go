@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"context"
+	cryptorand "crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -158,9 +159,7 @@ func (k *powerCut) resumes(_ context.Context, t *testing.T, _ *wire, id, _ int) 
 	u := k.halfway[id]
 	if u == nil {
 		u = &uploaded{content: make([]byte, 1000+rand.IntN(500_000))}
-		for i := range u.content {
-			u.content[i] = byte(rand.Uint32())
-		}
+		_, _ = cryptorand.Read(u.content) // never fails
 		k.halfway[id] = u
 	}
 	k.mu.Unlock()

@@ -109,8 +109,8 @@ func newSoak(t *testing.T, p place) *soak {
 	return s
 }
 
-// work lets all clients work for some time, in which the server is killed again and again, and looks at every tag then. It tells
-// whether a server has collected anything.
+// work lets all clients work for some time, until something is collected and then with a server that is killed again and again, and looks
+// at every tag at the end. It tells whether anything was collected.
 func (s *soak) work(t *testing.T, length time.Duration) (collected bool) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
@@ -129,18 +129,19 @@ func (s *soak) work(t *testing.T, length time.Duration) (collected bool) {
 		}
 	})
 	end := time.Now().Add(length)
-	for time.Sleep(min(3*time.Second, length/2)); ; time.Sleep(min(time.Until(end), time.Duration(500+rand.IntN(15_000))*time.Millisecond)) {
+	for late := time.Now().Add(patience); !collected && time.Now().Before(late); time.Sleep(100 * time.Millisecond) {
 		_, page := get(t, "http://"+s.host+"/metrics")
-		collected = collected || strings.Contains(page, `firn_gc_runs_total{outcome="success"}`) && strings.Contains(page, `firn_gc_removed_total{what="manifest"}`)
-		if time.Now().After(end) {
-			break
-		}
+		collected = strings.Contains(page, `firn_gc_runs_total{outcome="success"}`) && strings.Contains(page, `firn_gc_removed_total{what="manifest"}`)
+	}
+	for first := true; first || time.Now().Before(end); first = false {
+		time.Sleep(min(time.Until(end), time.Duration(500+rand.IntN(15_000))*time.Millisecond))
 		s.phase.Add(1)
 		s.last.kill()
 		s.start()
 		s.phase.Add(1)
 		s.note("kill")
 	}
+	time.Sleep(time.Second) // with the last server, too
 	stop()
 	all.Wait()
 	seen := map[string]string{}

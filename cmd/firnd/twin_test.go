@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"context"
+	cryptorand "crypto/rand"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -188,9 +189,7 @@ func (c *twinClient) want(ctx context.Context, status int, method, path string, 
 // push pushes an image of two blobs and moves a tag to it.
 func (c *twinClient) push(ctx context.Context, n int) error {
 	config, layer := fmt.Appendf(nil, `{"n": %d, "in": %q}`, n, c.repository), make([]byte, 200_000+rand.IntN(300_000))
-	for i := range layer {
-		layer[i] = byte(rand.Uint32())
-	}
+	_, _ = cryptorand.Read(layer) // never fails
 	for _, content := range [][]byte{config, layer} {
 		if err := c.blob(ctx, content); err != nil {
 			return err
@@ -244,7 +243,7 @@ func (c *twinClient) blob(ctx context.Context, content []byte) error {
 		}
 	}
 	resp, answer, moved, err := c.send(ctx, http.MethodPut, at.Path+"?digest="+digest, nil)
-	if err == nil && moved && resp.StatusCode == http.StatusNotFound { // the server that died had ended the upload
+	if err == nil && moved && resp.StatusCode != http.StatusCreated { // the server that died had ended the upload
 		_, err = c.want(ctx, http.StatusOK, http.MethodHead, path+digest, nil)
 	} else if err == nil && resp.StatusCode != http.StatusCreated {
 		err = &refusal{resp.Status, "PUT " + at.Path + ": " + string(answer)}
