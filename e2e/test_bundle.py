@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from conftest import BIN
-from test_oci_clients import layout
+from oci import layout
 
 SBOM, REPORT = "application/vnd.cyclonedx+json", "application/vnd.firn.validate+json"
 
