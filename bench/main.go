@@ -17,6 +17,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"firn.dev/firn/internal/cachedisk"
 )
 
 // measurement is one line of the result.
@@ -44,13 +46,17 @@ func main() {
 			os.Exit(1)
 		}
 	}
+	if len(os.Args) > 1 && os.Args[1] == slowDiskCommand {
+		cachedisk.Main(os.Args[2:])
+		return
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	benches := []bench{
 		{"select1", select1}, {"submit", submit}, {"show", show}, {"idle", idle}, {"job_start", jobStart}, {"job_user_line", jobUserLine},
 		{"validate", validate},
 		{"registry_push", onPlaces(pushLarge)}, {"registry_pull_1", onPlaces(pullOne)}, {"registry_pull_8", onPlaces(pullEight)},
-		{"registry_small", onPlaces(smallImages)}, {"registry_head", onPlaces(headManifest)}, {"registry_tags", onPlaces(listTags)},
+		{"registry_small", onPlaces(smallImages)}, {"registry_small_slow", onSlowDisk(onPlaces(smallImagesSlow))}, {"registry_head", onPlaces(headManifest)}, {"registry_tags", onPlaces(listTags)},
 		{"registry_memory", onPlaces(registryMemory)}, {"registry_docker", onPlaces(dockerImage)},
 	}
 	for _, b := range benches {

@@ -175,11 +175,20 @@ const manifestType = "application/vnd.oci.image.manifest.v1+json"
 
 // smallImages pushes images of three small layers by eight clients.
 func smallImages(ctx context.Context, places []*place) ([]measurement, error) {
+	return smallImagesAs(ctx, "small_images", places)
+}
+
+// smallImagesSlow is smallImages on a slow disk.
+func smallImagesSlow(ctx context.Context, places []*place) ([]measurement, error) {
+	return smallImagesAs(ctx, "small_images_slow_disk", places)
+}
+
+func smallImagesAs(ctx context.Context, name string, places []*place) ([]measurement, error) {
 	var blobs [8][]byte
 	for i := range blobs {
 		blobs[i] = content(smallLayer)
 	}
-	return turns("small_images", "/s", places, registryRounds, 0.6, 1.5, func(p *place) (float64, error) {
+	return turns(name, "/s", places, registryRounds, 0.6, 1.5, func(p *place) (float64, error) {
 		return parallel(ctx, len(blobs), 3*time.Second, func(worker int) error {
 			_, _, err := pushImage(ctx, p, blobs[worker])
 			return err

@@ -4,16 +4,19 @@ package main
 
 import (
 	"errors"
+	"os"
 	"os/exec"
 	"strconv"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"firn.dev/firn/internal/cachedisk"
 )
 
 // TestMain makes this test binary the programs firnd, unsynced and cachedisk, too: in scripts, and for exec.Command("firnd").
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"firnd": main, "unsynced": unsynced, "cachedisk": cacheDiskMain})
+	testscript.Main(m, map[string]func(){"firnd": main, "unsynced": unsynced, "cachedisk": func() { cachedisk.Main(os.Args[1:]) }})
 }
 
 func TestScripts(t *testing.T) {

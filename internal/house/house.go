@@ -55,9 +55,10 @@ var Plan = map[string][]string{
 	"blob/dir":         {"blob"},
 	"blob/s3":          {"blob"},
 
-	// Suites: imported by tests only.
+	// Suites: imported by tests and benches only.
 	"catalog/catalogtest": {"catalog"},
 	"compute/computetest": {"compute"},
 	"blob/blobtest":       {"blob"},
 	"blob/s3test":         {"blob/s3"},
+	"cachedisk":           {},
 }

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+// Package cachedisk is a disk with a volatile cache, as disks have it: what is written is in the cache, a flush puts what was written
+// before it on the medium, and when the power goes any part of the rest is lost. It is a FUSE file over an image, for a loop device,
+// which passes flushes on, and runs as a program of its own. It is for tests that cut the power, and for measuring on a disk whose
+// flushes take as long as they do elsewhere; programs of Firn do not import it. Its kernel interface is that of
+// include/uapi/linux/fuse.h.
+package cachedisk
 
 import (
 	"bufio"
@@ -16,10 +21,6 @@ import (
 	"time"
 )
 
-// The program cachedisk is a disk with a volatile cache, as disks have it: what is written is in the cache, a flush puts what was written
-// before it on the medium, and when the power goes any part of the rest is lost. It is a FUSE file over an image, for a loop
-// device, which passes flushes on. Its kernel interface is that of include/uapi/linux/fuse.h.
-
 // sector is the unit of addresses.
 const sector = 512
 
@@ -28,6 +29,8 @@ type cacheDisk struct {
 	medium *os.File
 	size   int64
 	random *rand.Rand // of the delays
+
+	patience time.Duration // what each flush takes; 0 for some time below a millisecond
 
 	mu     sync.Mutex
 	writes uint64                   // how many there were
@@ -58,56 +61,74 @@ const (
 	off              // each request fails
 )
 
-// cacheDiskMain serves the disk: cachedisk IMAGE FILE SEED KEEP WHOLE, where FILE is to become the disk, KEEP is how many of a hundred
-// writes that are in the cache survive, and WHOLE how many bytes the disk writes as a whole or not at all. Each line that it reads is an
-// order: freeze; fail; end, which says what survived.
-func cacheDiskMain() {
-	err := func() error {
-		seed, err := strconv.ParseUint(os.Args[3], 10, 64)
-		if err != nil {
-			return err
-		}
-		keep, err := strconv.Atoi(os.Args[4])
-		if err != nil {
-			return err
-		}
-		whole, err := strconv.Atoi(os.Args[5])
-		if err != nil {
-			return err
-		}
-		medium, err := os.OpenFile(os.Args[1], os.O_RDWR, 0)
-		if err != nil {
-			return err
-		}
-		info, err := medium.Stat()
-		if err != nil {
-			return err
-		}
-		d := &cacheDisk{medium: medium, size: info.Size(), random: rand.New(rand.NewPCG(seed, 1)), newest: map[int64]*sectorInCache{}} //nolint:gosec // no secret
-		d.change.L = &d.mu
-		if err := d.serve(os.Args[2]); err != nil {
-			return err
-		}
-		fmt.Println("ready")
-		for orders := bufio.NewScanner(os.Stdin); orders.Scan(); {
-			switch orders.Text() {
-			case "freeze":
-				d.freeze()
-			case "fail":
-				d.become(off)
-			case "end":
-				text, err := d.lose(rand.New(rand.NewPCG(seed, 2)), keep, whole) //nolint:gosec // no secret
-				fmt.Println(text)
-				return errors.Join(err, medium.Close())
-			}
-			fmt.Println("done")
-		}
-		return errors.New("nobody gives orders any more")
-	}()
-	if err != nil {
+// Main serves the disk until it is ended: IMAGE FILE SEED KEEP WHOLE [FLUSH], where FILE is to become the disk, KEEP is how many of a
+// hundred writes that are in the cache survive, WHOLE how many bytes the disk writes as a whole or not at all, and FLUSH how long a flush
+// takes, up to a millisecond when it is left out. Each line of the standard input is an order: freeze; fail; end, which says what
+// survived.
+func Main(arguments []string) {
+	if err := run(arguments); err != nil {
 		fmt.Fprintln(os.Stderr, "cachedisk:", err)
 		os.Exit(1)
 	}
+}
+
+func run(arguments []string) error {
+	if len(arguments) < 5 {
+		return errors.New("usage: IMAGE FILE SEED KEEP WHOLE [FLUSH]")
+	}
+	seed, err := strconv.ParseUint(arguments[2], 10, 64)
+	if err != nil {
+		return err
+	}
+	keep, err := strconv.Atoi(arguments[3])
+	if err != nil {
+		return err
+	}
+	whole, err := strconv.Atoi(arguments[4])
+	if err != nil {
+		return err
+	}
+	d, err := openDisk(arguments[0], seed)
+	if err != nil {
+		return err
+	}
+	if len(arguments) > 5 {
+		if d.patience, err = time.ParseDuration(arguments[5]); err != nil {
+			return err
+		}
+	}
+	if err := d.serve(arguments[1]); err != nil {
+		return err
+	}
+	fmt.Println("ready")
+	for orders := bufio.NewScanner(os.Stdin); orders.Scan(); {
+		switch orders.Text() {
+		case "freeze":
+			d.freeze()
+		case "fail":
+			d.become(off)
+		case "end":
+			text, err := d.lose(rand.New(rand.NewPCG(seed, 2)), keep, whole) //nolint:gosec // no secret
+			fmt.Println(text)
+			return errors.Join(err, d.medium.Close())
+		}
+		fmt.Println("done")
+	}
+	return errors.New("nobody gives orders any more")
+}
+
+func openDisk(image string, seed uint64) (*cacheDisk, error) {
+	medium, err := os.OpenFile(image, os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := medium.Stat()
+	if err != nil {
+		return nil, err
+	}
+	d := &cacheDisk{medium: medium, size: info.Size(), random: rand.New(rand.NewPCG(seed, 1)), newest: map[int64]*sectorInCache{}} //nolint:gosec // no secret
+	d.change.L = &d.mu
+	return d, nil
 }
 
 // become changes the state. When it returns, no request is answered as before.
@@ -188,7 +209,10 @@ func (d *cacheDisk) flush() syscall.Errno {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	last := d.writes
-	delay := time.Duration(d.random.IntN(1000)) * time.Microsecond
+	delay := d.patience
+	if delay == 0 {
+		delay = time.Duration(d.random.IntN(1000)) * time.Microsecond
+	}
 	d.mu.Unlock()
 	time.Sleep(delay)
 	d.mu.Lock()
