@@ -127,15 +127,47 @@ func (g *Registry) putUpload(w http.ResponseWriter, r *request) error {
 			return err
 		}
 	}
-	b, err := g.finish(r.Context(), u, digest)
+	ended, err := g.endedBefore(r.Context(), u, digest)
 	if err != nil {
 		return err
 	}
-	if err := g.commit(r.Context(), u, b); err != nil {
-		return err
+	if !ended {
+		b, err := g.finish(r.Context(), u, digest)
+		if err != nil {
+			return err
+		}
+		if err := g.commit(r.Context(), u, b); err != nil {
+			return err
+		}
 	}
 	created(w, r, digest)
 	return nil
+}
+
+// endedBefore tells whether an upload without content is to end as a blob that the image holds: it has ended so before, and the answer was
+// lost. Who asks again will not send the blob either, so its lease is renewed.
+func (g *Registry) endedBefore(ctx context.Context, u *upload, digest string) (bool, error) {
+	if u.stored || u.Offset > 0 {
+		return false, nil
+	}
+	var held *catalog.Blob
+	err := g.Catalog.View(ctx, func(tx catalog.Tx) (err error) {
+		held, err = tx.LinkedBlob(u.Repository, u.Image, digest)
+		return err
+	})
+	if err != nil {
+		return false, unlessMissing(err)
+	}
+	if whole, err := g.whole(ctx, held); err != nil || !whole {
+		return false, err
+	}
+	err = g.Catalog.Update(ctx, func(tx catalog.Tx) error {
+		if _, err := tx.LinkedBlob(u.Repository, u.Image, digest); err != nil {
+			return err
+		}
+		return tx.LinkBlob(u.Repository, u.Image, digest)
+	})
+	return err == nil, unlessMissing(err)
 }
 
 // appendBody receives the body of a request and stores the progress, also that of a body that broke off: the client may ask and go on.

@@ -235,6 +235,30 @@ func (c client) waitIdle(at string) int {
 	return 0
 }
 
+// TestAnswerLost: who did not hear that an upload has ended asks again, and is told so as long as the image holds the blob.
+func TestAnswerLost(t *testing.T) {
+	t.Parallel()
+	d := serve(t)
+	c := d.as(t, "writer")
+	for _, size := range sizes[1:] {
+		content := randomBytes(uint64(size), size)
+		digest := sha256Of(content)
+		at := c.want(202, "PATCH", c.begin(), bytes.NewReader(content)).Header.Get("Location")
+		for range 2 {
+			if got := c.want(201, "PUT", at+"?digest="+digest, nil).Header.Get("Docker-Content-Digest"); got != digest {
+				t.Errorf("%d bytes: digest %q", size, got)
+			}
+		}
+		c.wantBlob(digest, content)
+		c.want(400, "PUT", at+"?digest="+sha256Of([]byte("another")), nil)
+		c.want(202, "DELETE", "/v2/"+image+"/blobs/"+digest, nil)
+		if r := c.want(400, "PUT", at+"?digest="+digest, nil); r.code() != "DIGEST_INVALID" {
+			t.Errorf("%d bytes, deleted: code %s", size, r.code())
+		}
+	}
+	d.wantNoGarbage(t)
+}
+
 // TestUploadID: an id is good for as long as an upload may rest, and only in the form that the registry gives.
 func TestUploadID(t *testing.T) {
 	t.Parallel()
