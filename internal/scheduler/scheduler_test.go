@@ -69,7 +69,7 @@ type room struct {
 }
 
 // patience bounds every wait of these tests.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 func setup(t *testing.T) *room {
 	t.Helper()
@@ -300,9 +300,11 @@ func TestJobRuns(t *testing.T) {
 	if got.Message != "" || got.ExitCode != 0 || got.Worker != "" || got.Started.IsZero() || got.Completed.IsZero() {
 		t.Errorf("row %+v", got)
 	}
-	wantPhases := []string{"claimed", "staged", "pulled", "created", "started", "first-log", "exited", "saved"}
-	if p := phases(got); !slices.Equal(p, wantPhases) {
-		t.Errorf("timeline %q, want %q", p, wantPhases)
+	// Who reads the log may be slower than the job.
+	wantPhases, p := []string{"claimed", "staged", "pulled", "created", "started", "exited", "saved"}, phases(got)
+	logged := slices.Index(p, "first-log")
+	if logged < slices.Index(p, "started") || !slices.Equal(slices.Delete(slices.Clone(p), max(logged, 0), logged+1), wantPhases) {
+		t.Errorf("timeline %q, want %q with first-log after started", p, wantPhases)
 	}
 	r.clean()
 }
