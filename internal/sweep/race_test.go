@@ -70,14 +70,19 @@ func (c *racer) pick() []byte {
 
 func (c *racer) image() string { return []string{"a", "b", "c/d"}[c.random.IntN(3)] }
 
+// complainInTime complains, unless what began then took so long that a lease may have ended in between.
+func (c *racer) complainInTime(began time.Time, what string, err error) {
+	if time.Since(began) < c.grace/2 {
+		c.complain(what, err)
+	}
+}
+
 // draw pushes an image; the tag may be "". It gives up, without complaint, when it took longer than a lease.
 func (c *racer) draw(tag, subject string) (picture, []byte, bool) {
 	p := picture{image: c.image(), blobs: [][]byte{c.pick(), c.pick(), content(c.name+fmt.Sprint(c.random.Uint32()), 50)}}
 	began := time.Now()
 	failed := func(err error) (picture, []byte, bool) {
-		if time.Since(began) < c.grace/2 {
-			c.complain("push", err)
-		}
+		c.complainInTime(began, "push", err)
 		return p, nil, false
 	}
 	for _, b := range p.blobs {
@@ -135,29 +140,31 @@ func (c *racer) step(ctx context.Context) {
 
 // attach pushes an index under a tag, a child that only it names, and something about the child; after some time all are there.
 func (c *racer) attach(ctx context.Context) {
+	began := time.Now()
 	child, body, ok := c.draw("", "")
 	if !ok {
 		return
 	}
 	tag := c.name + "-index"
 	if err := c.pushManifest(child.image, tag, index(body)); err != nil {
-		c.complain("push of an index", err)
+		c.complainInTime(began, "push of an index", err)
 		return
 	}
 	subject := child.digest
 	if c.strangers {
 		subject = digestOf([]byte("nothing"))
 	}
+	began = time.Now()
 	blobs := [][]byte{content("sbom "+c.name, 60), content("about "+child.digest, 80)}
 	for i, b := range blobs {
 		if err := c.pushBlob(child.image, b, i, ""); err != nil {
-			c.complain("push of an attachment", err)
+			c.complainInTime(began, "push of an attachment", err)
 			return
 		}
 	}
 	m := document(subject, blobs[0], blobs[1:]...)
 	if err := c.pushManifest(child.image, "", m); err != nil {
-		c.complain("push of an attachment", err)
+		c.complainInTime(began, "push of an attachment", err)
 		return
 	}
 	c.rest(ctx)
