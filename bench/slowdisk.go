@@ -28,16 +28,13 @@ func onSlowDisk(run func(context.Context) ([]measurement, error)) func(context.C
 		if err != nil {
 			return nil, err
 		}
-		before, set := os.LookupEnv("TMPDIR")
-		if err := os.Setenv("TMPDIR", at); err != nil {
-			return nil, err
+		// The servers that are started take it over from here.
+		before := os.TempDir()
+		all, err := []measurement(nil), os.Setenv("TMPDIR", at)
+		if err == nil {
+			all, err = run(ctx)
 		}
-		all, err := run(ctx)
-		if set {
-			err = errors.Join(err, os.Setenv("TMPDIR", before))
-		} else {
-			err = errors.Join(err, os.Unsetenv("TMPDIR"))
-		}
+		err = errors.Join(err, os.Setenv("TMPDIR", before))
 		return all, errors.Join(err, remove())
 	}
 }

@@ -6,6 +6,7 @@ package imagetest
 
 import (
 	"archive/tar"
+	"archive/zip"
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
@@ -184,4 +185,23 @@ func Good() []Entry {
 		list = append(list, Wheel(Site, name, "1.0"))
 	}
 	return list
+}
+
+// Zip packs names and bodies, in turns, as a zip archive.
+func Zip(members ...string) string {
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	for i := 0; i < len(members); i += 2 {
+		w, err := z.Create(members[i])
+		if err == nil {
+			_, err = w.Write([]byte(members[i+1]))
+		}
+		if err != nil {
+			panic(err) // memory takes everything
+		}
+	}
+	if err := z.Close(); err != nil {
+		panic(err)
+	}
+	return b.String()
 }

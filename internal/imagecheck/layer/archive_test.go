@@ -13,29 +13,9 @@ import (
 	fx "firn.dev/firn/internal/imagecheck/imagetest"
 )
 
-// zipOf packs names and bodies, in turns.
-func zipOf(t testing.TB, members ...string) string {
-	t.Helper()
-	var b bytes.Buffer
-	z := zip.NewWriter(&b)
-	for i := 0; i < len(members); i += 2 {
-		w, err := z.Create(members[i])
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := w.Write([]byte(members[i+1])); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := z.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return b.String()
-}
-
 func TestArchives(t *testing.T) {
 	t.Parallel()
-	egg := zipOf(t, "pkg/a.py", "x", "EGG-INFO/PKG-INFO", "Name: a\n\nbody", "EGG-INFO/requires.txt", "b\n", "EGG-INFO/deep/PKG-INFO", "Name: no\n",
+	egg := fx.Zip("pkg/a.py", "x", "EGG-INFO/PKG-INFO", "Name: a\n\nbody", "EGG-INFO/requires.txt", "b\n", "EGG-INFO/deep/PKG-INFO", "Name: no\n",
 		"EGG-INFO/x.zip", strings.Repeat("x", 1<<20), "../b.dist-info/METADATA", "Name: no\n", "c.dist-info/METADATA", "Name: old\n", "c.dist-info/METADATA", "Name: c\n", "d.egg-info", "Name: d\n")
 	data := fx.Tar(fx.File("a.egg", egg), fx.File("front.EGG", "#!/bin/sh\n"+egg), fx.File("no.zip", "text"), fx.Program("run.zip", "#!/bin/sh\nmore"), fx.File("cut.whl", egg[:len(egg)-9]),
 		fx.File("many.zip", strings.Repeat("PK\x01\x02", archiveMembers+1)), fx.File("large.egg", egg+strings.Repeat("x", archiveMax)), fx.File("a.tar", egg))
@@ -114,7 +94,7 @@ func TestArchiveBomb(t *testing.T) {
 }
 
 func FuzzArchive(f *testing.F) {
-	f.Add([]byte(zipOf(f, "EGG-INFO/PKG-INFO", "Name: a\n", "x.dist-info/RECORD", "a.so,,\n", "x.egg-info", "Name: x\n")))
+	f.Add([]byte(fx.Zip("EGG-INFO/PKG-INFO", "Name: a\n", "x.dist-info/RECORD", "a.so,,\n", "x.egg-info", "Name: x\n")))
 	f.Add([]byte("PK\x05\x06"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		entries, ok, _ := readArchive(data)

@@ -3,8 +3,6 @@
 package python
 
 import (
-	"archive/zip"
-	"bytes"
 	"slices"
 	"strings"
 	"testing"
@@ -13,33 +11,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func zipOf(t *testing.T, members ...string) string {
-	t.Helper()
-	var b bytes.Buffer
-	z := zip.NewWriter(&b)
-	for i := 0; i < len(members); i += 2 {
-		w, err := z.Create(members[i])
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := w.Write([]byte(members[i+1])); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := z.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return b.String()
-}
-
 func TestZippedEggs(t *testing.T) {
 	t.Parallel()
 	entries := append(interpreterFiles("3.11", "3.11.9"), fx.Wheel(site, "pip", "26.3"),
 		fx.File(site+"/easy-install.pth", "./a-1.0-py3.11.egg\n./large-2.0-py3.11.egg\n./nothing.zip\n"), fx.File(site+"/nothing.zip", "text"),
-		fx.File(site+"/a-1.0-py3.11.egg", zipOf(t, "EGG-INFO/PKG-INFO", "Name: a\nVersion: 1.0\n", "EGG-INFO/requires.txt", "gone>=1\nlarge\n")),
-		fx.File(site+"/unlisted-1.0-py3.11.egg", zipOf(t, "EGG-INFO/PKG-INFO", "Name: unlisted\nVersion: 1.0\n")),
+		fx.File(site+"/a-1.0-py3.11.egg", fx.Zip("EGG-INFO/PKG-INFO", "Name: a\nVersion: 1.0\n", "EGG-INFO/requires.txt", "gone>=1\nlarge\n")),
+		fx.File(site+"/unlisted-1.0-py3.11.egg", fx.Zip("EGG-INFO/PKG-INFO", "Name: unlisted\nVersion: 1.0\n")),
 		fx.File(site+"/large-2.0-py3.11.egg", strings.Repeat("x", 32<<20+1)),
-		fx.File("opt/w-1-py3-none-any.whl", zipOf(t, "w-1.dist-info/METADATA", "Name: w\nVersion: 1\nRequires-Dist: gone\n")))
+		fx.File("opt/w-1-py3-none-any.whl", fx.Zip("w-1.dist-info/METADATA", "Name: w\nVersion: 1\nRequires-Dist: gone\n")))
 	e := inspect(t, map[string]string{"PYTHONPATH": "/opt/w-1-py3-none-any.whl"}, entries...)[0]
 	if d := cmp.Diff([]string{"a 1.0", "large 2.0", "pip 26.3", "w 1"}, installedIn(e)); d != "" {
 		t.Error(d)
@@ -64,7 +43,7 @@ func TestZippedEggsThatAreNotUTF8(t *testing.T) {
 			minor, pth := []string{"3.10", "3.12"}[i/2], []string{"", "./eta-2-py3.egg\n"}[i%2]
 			dir := "usr/local/lib/python" + minor + "/site-packages"
 			e := inspect(t, nil, append(interpreterFiles(minor, minor+".1"), fx.Wheel(dir, "pip", pip), fx.File(dir+"/easy-install.pth", pth),
-				fx.File(dir+"/eta-2-py3.egg", zipOf(t, "EGG-INFO/PKG-INFO", "Name: eta\nVersion: 2\n\ncaf\xe9\n", "EGG-INFO/requires.txt", "gone\n")))...)[0]
+				fx.File(dir+"/eta-2-py3.egg", fx.Zip("EGG-INFO/PKG-INFO", "Name: eta\nVersion: 2\n\ncaf\xe9\n", "EGG-INFO/requires.txt", "gone\n")))...)[0]
 			if e.Pip.Exit != exit {
 				t.Errorf("pip %s of Python %s, listed: %v: exit %d, want %d", pip, minor, pth != "", e.Pip.Exit, exit)
 			}
