@@ -123,6 +123,9 @@ type Objects interface {
 	//
 	// Errors: NotFound.
 	ObjectByID(id ID) (*Object, error)
+	// Unchanged tells whether two objects are as they were read: neither was altered or dropped since. What is inside a database or
+	// schema that got another name is unchanged.
+	Unchanged(a, b *Object) (bool, error)
 	// Objects lists the objects of a kind inside a database or schema, given by its own name as Name.Parent gives it
 	// (the zero Name: everywhere), ordered by database, schema and name in byte order.
 	Objects(kind Kind, in Name) iter.Seq2[*Object, error]
@@ -131,7 +134,7 @@ type Objects interface {
 	//
 	// Errors: Exists; NotFound when its schema or database is missing; Invalid for a name with other parts than the kind has.
 	CreateObject(o *Object) error
-	// AlterObject stores name, owner, comment and spec of an object that exists and sets Altered. A new name reaches what is
+	// AlterObject stores name, owner, comment and spec of an object that exists and sets Altered, to the time and never to what it was. A new name reaches what is
 	// inside a database or schema; that of a role or user also its grants, tokens, open sessions, objects, their history and jobs.
 	//
 	// Errors: NotFound, also when the new name's schema or database is missing; Exists when the new name is taken.

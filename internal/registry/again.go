@@ -7,8 +7,6 @@ import (
 	"crypto/sha256"
 	"net/http"
 	"strings"
-	"sync"
-	"time"
 )
 
 // Clients and orchestrators ask again and again whether a tag has moved. As long as nothing is committed to the catalog the answer
@@ -21,49 +19,10 @@ type versioned interface {
 	Version(ctx context.Context) (version int64, ok bool, err error)
 }
 
-const (
-	// againTTL bounds for how long an answer is given again: a token that expires is refused so much later at most.
-	againTTL = time.Second
-	// maxAgain bounds how many answers are kept.
-	maxAgain = 4096
-)
-
 // question is what an answer depends on beside the catalog: a path, and the hash of the header Authorization.
 type question struct {
 	path          string
 	authorization [sha256.Size]byte
-}
-
-// answered is the header of a HEAD that was answered with 200, and until when it may be given again.
-type answered struct {
-	header http.Header
-	until  time.Time
-}
-
-// answerCache has the answers that were given at one version of the catalog. It is safe for concurrent use.
-type answerCache struct {
-	mu      sync.Mutex
-	version int64
-	known   map[question]answered
-}
-
-func (a *answerCache) get(version int64, q question) (answered, bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.version != version {
-		return answered{}, false
-	}
-	found, ok := a.known[q]
-	return found, ok
-}
-
-func (a *answerCache) put(version int64, q question, given answered) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.version != version || a.known == nil || len(a.known) >= maxAgain {
-		a.version, a.known = version, map[question]answered{}
-	}
-	a.known[q] = given
 }
 
 // serveHead serves HEAD. Of a manifest the answer is given again while it holds; the version of the catalog is read before the
@@ -81,9 +40,9 @@ func (g *Registry) serveHead(w http.ResponseWriter, r *http.Request) {
 		g.serveAPI(w, r)
 		return
 	}
-	q := question{r.URL.Path, sha256.Sum256([]byte(header))}
-	if known, ok := g.again.get(version, q); ok && g.Now().Before(known.until) {
-		for key, values := range known.header {
+	q, now := question{r.URL.Path, sha256.Sum256([]byte(header))}, g.Now()
+	if known, ok := g.heads.get(version, now, q); ok {
+		for key, values := range known {
 			w.Header()[key] = values
 		}
 		w.WriteHeader(http.StatusOK)
@@ -94,13 +53,13 @@ func (g *Registry) serveHead(w http.ResponseWriter, r *http.Request) {
 	if seen.status != http.StatusOK {
 		return
 	}
-	given := answered{http.Header{}, g.Now().Add(againTTL)}
+	given := http.Header{}
 	for _, key := range []string{"Content-Length", "Content-Type", "Docker-Content-Digest", "Docker-Distribution-Api-Version", "Etag"} {
 		if values := w.Header().Values(key); len(values) > 0 {
-			given.header[key] = values[:1:1]
+			given[key] = values[:1:1]
 		}
 	}
-	g.again.put(version, q, given)
+	g.heads.put(version, now, q, given)
 }
 
 // headOnly remembers the status of an answer without a body.

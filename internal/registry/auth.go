@@ -117,7 +117,7 @@ func (g *Registry) authenticate(r *http.Request) (Identity, error) {
 	if strings.TrimSpace(token) == anonymousToken {
 		return anonymous(), nil
 	}
-	return g.Authenticator.Token(r.Context(), errs.Secret(strings.TrimSpace(token)))
+	return g.bearer(r.Context(), strings.TrimSpace(token))
 }
 
 // login tells who a user name and password belong to. The password of TokenUser is a session token, bare or as the JSON

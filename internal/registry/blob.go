@@ -28,13 +28,13 @@ const octetStream = "application/octet-stream"
 
 // findBlob finds the blob of a request in the image that holds it.
 func (g *Registry) findBlob(r *request) (*catalog.Blob, error) {
+	at, err := g.admit(r, catalog.Read)
+	if err != nil {
+		return nil, err
+	}
 	var b *catalog.Blob
-	err := g.Catalog.View(r.Context(), func(tx catalog.Tx) error {
-		repository, err := g.repository(tx, r.id, r.repository, catalog.Read)
-		if err != nil {
-			return err
-		}
-		b, err = tx.LinkedBlob(repository.ID, r.image, r.reference)
+	err = g.Catalog.View(r.Context(), func(tx catalog.Tx) (err error) {
+		b, err = tx.LinkedBlob(at.repository.ID, r.image, r.reference)
 		return coded(blobUnknown, err)
 	})
 	return b, err

@@ -53,6 +53,8 @@ func (p *people) IssueRegistryToken(_ context.Context, id registry.Identity, ttl
 }
 
 func (p *people) Allowed(_ catalog.Tx, id registry.Identity, privilege catalog.Privilege, repository *catalog.Object) (bool, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	has := p.rights[id.User][repository.Name.String()]
 	return has == privilege || has == catalog.Ownership, nil
 }

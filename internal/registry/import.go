@@ -117,21 +117,21 @@ func (f *followed) origin() string {
 // keep commits a manifest, whose blobs the image holds, with its tags.
 func (f *followed) keep(ctx context.Context, m *catalog.Manifest, tags, types []string) error {
 	return f.Catalog.Update(ctx, func(tx catalog.Tx) error {
-		repository, err := tx.ObjectByID(f.repository.ID)
+		at, err := placeByID(tx, f.repository.ID)
 		if err != nil {
-			return coded(nameUnknown, err)
+			return err
 		}
-		if rulesOf(repository).Upstream != rulesOf(f.repository).Upstream {
-			return errs.New(errs.Conflict, "image repository %s has another upstream now: pull again", repository.Name)
+		if rulesOf(at.repository).Upstream != rulesOf(f.repository).Upstream {
+			return errs.New(errs.Conflict, "image repository %s has another upstream now: pull again", at.repository.Name)
 		}
 		row := *m // the transaction may run again
 		row.PushedBy = f.origin()
-		if err := keepManifest(tx, repository, &row, tags, types); err != nil {
+		if err := keepManifest(tx, at, &row, tags, types); err != nil {
 			return err
 		}
 		e := catalog.Event{
 			User: f.by.User, Role: f.by.Role, Action: actionImport, Kind: catalog.KindImageRepository, Object: f.path(m.Digest), Digest: m.Digest, Allowed: true,
-			Detail: "from upstream " + rulesOf(repository).Upstream,
+			Detail: "from upstream " + rulesOf(at.repository).Upstream,
 		}
 		if len(tags) > 0 {
 			e.Object = f.path(tags[0])
@@ -153,8 +153,15 @@ func (f *followed) copyBlob(ctx context.Context, image *upstream.Image, d v1.Des
 		return err
 	}
 	var u *upload
-	err := f.Catalog.View(ctx, func(tx catalog.Tx) (err error) {
-		u, err = f.beginWhole(tx, f.repository, f.image, f.origin(), digest, d.Size)
+	err := f.Catalog.View(ctx, func(tx catalog.Tx) error {
+		at, err := placeOf(tx, f.repository)
+		if err != nil {
+			return err
+		}
+		if err := fits(tx, at, digest, "", d.Size); err != nil {
+			return err
+		}
+		u, err = f.newUpload(at, f.image, f.origin())
 		return err
 	})
 	if err != nil {
@@ -190,14 +197,14 @@ func (f *followed) link(ctx context.Context, digest string) (linked bool, err er
 		if linked, err = f.isOpen(tx, digest); err != nil || !linked {
 			return err
 		}
-		repository, err := tx.ObjectByID(f.repository.ID)
+		at, err := placeByID(tx, f.repository.ID)
 		if err != nil {
-			return coded(nameUnknown, err)
-		}
-		if err := fits(tx, repository, digest, "", b.Size); err != nil {
 			return err
 		}
-		return tx.LinkBlob(repository.ID, f.image, digest)
+		if err := fits(tx, at, digest, "", b.Size); err != nil {
+			return err
+		}
+		return tx.LinkBlob(f.repository.ID, f.image, digest)
 	})
 	return linked, err
 }

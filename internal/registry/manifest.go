@@ -63,23 +63,25 @@ func (g *Registry) getManifest(w http.ResponseWriter, r *request) error {
 // askedManifest finds the manifest of a request, and its size. HEAD of what is not imported yet from an upstream gives one without a body.
 func (g *Registry) askedManifest(r *request) (repository *catalog.Object, m *catalog.Manifest, size int64, err error) {
 	whole := r.Method == http.MethodGet
-	err = g.Catalog.View(r.Context(), func(tx catalog.Tx) (err error) {
-		if repository, err = g.repository(tx, r.id, r.repository, catalog.Read); err != nil || follows(repository) {
-			return err
+	at, err := g.admit(r, catalog.Read)
+	if err != nil {
+		return nil, nil, 0, err
+	}
+	repository = at.repository
+	if follows(repository) {
+		m, size, err = (&followed{g, r.id, repository, r.image}).find(r.Context(), r.reference, whole)
+		if errs.Is(err, errs.NotFound) {
+			err = coded(manifestUnknown, err)
 		}
+		return repository, m, size, err
+	}
+	err = g.Catalog.View(r.Context(), func(tx catalog.Tx) (err error) {
 		if m, err = findManifest(tx, repository.ID, r.image, r.reference); err != nil || whole {
 			return coded(manifestUnknown, err)
 		}
 		return g.askForContent(tx, r, repository, m)
 	})
-	if err != nil || !follows(repository) {
-		return repository, m, bodySize(m), err
-	}
-	m, size, err = (&followed{g, r.id, repository, r.image}).find(r.Context(), r.reference, whole)
-	if errs.Is(err, errs.NotFound) {
-		err = coded(manifestUnknown, err)
-	}
-	return repository, m, size, err
+	return repository, m, bodySize(m), err
 }
 
 // askForContent denies a manifest to who may push it when it, or content that it needs, is lost: clients send nothing of an image
@@ -178,29 +180,22 @@ func pushedTags(r *request) ([]string, error) {
 
 // storeManifest commits a manifest with its tags and the record of the push. Who may push is looked up before, beside other writers.
 func (g *Registry) storeManifest(r *request, m *catalog.Manifest, tags, types []string) error {
-	var target catalog.ID
-	err := g.Catalog.View(r.Context(), func(tx catalog.Tx) error {
-		repository, err := g.repository(tx, r.id, r.repository, catalog.Write)
-		if err == nil {
-			target = repository.ID
-		}
-		return err
-	})
+	at, err := g.admit(r, catalog.Write)
 	if err != nil {
 		return err
 	}
 	return g.Catalog.Update(r.Context(), func(tx catalog.Tx) error {
-		repository, err := tx.ObjectByID(target)
+		at, err := at.now(tx)
 		if err != nil {
-			return coded(nameUnknown, err)
-		}
-		if err := takesPushes(repository); err != nil {
 			return err
 		}
-		if err := holdsChildren(tx, repository.ID, m); err != nil {
+		if err := takesPushes(at.repository); err != nil {
 			return err
 		}
-		if err := keepManifest(tx, repository, m, tags, types); err != nil {
+		if err := holdsChildren(tx, at.repository.ID, m); err != nil {
+			return err
+		}
+		if err := keepManifest(tx, at, m, tags, types); err != nil {
 			return err
 		}
 		return tx.AddEvent(r.event(actionPush, m.Digest))
@@ -208,25 +203,37 @@ func (g *Registry) storeManifest(r *request, m *catalog.Manifest, tags, types []
 }
 
 // keepManifest stores a manifest with its tags, as the rules of the repository allow. It comes from m.PushedBy.
-func keepManifest(tx catalog.Tx, repository *catalog.Object, m *catalog.Manifest, tags, types []string) error {
-	if err := allowedTypes(repository, types); err != nil {
+func keepManifest(tx catalog.Tx, at *place, m *catalog.Manifest, tags, types []string) error {
+	if err := allowedTypes(at.repository, types); err != nil {
 		return err
 	}
-	m.Repository = repository.ID
-	fresh, err := addManifest(tx, repository, m)
-	if err != nil {
-		return err
-	}
-	for _, name := range tags {
-		if err := moveTag(tx, repository, m, name, m.PushedBy); err != nil {
+	m.Repository = at.repository.ID
+	untold := false // it is new, and no tag tells of it
+	if len(tags) == 0 || at.limited() {
+		_, err := tx.Manifest(m.Repository, m.Image, m.Digest)
+		if errs.Is(err, errs.NotFound) {
+			untold = len(tags) == 0
+			err = fits(tx, at, "", "", int64(len(m.Body)))
+		}
+		if err != nil {
 			return err
 		}
 	}
-	if !fresh || len(tags) > 0 {
+	if err := tx.PutManifest(m); errs.Is(err, errs.NotFound) {
+		return statused(manifestBlobUnknown, http.StatusBadRequest, err)
+	} else if err != nil {
+		return err
+	}
+	for _, name := range tags {
+		if err := moveTag(tx, at.repository, m, name, m.PushedBy); err != nil {
+			return err
+		}
+	}
+	if !untold {
 		return nil
 	}
 	return tx.AddImageEvent(catalog.ImageEvent{
-		Kind: catalog.ImagePushed, Repository: repository.ID, Image: m.Image, Digest: m.Digest, User: m.PushedBy,
+		Kind: catalog.ImagePushed, Repository: m.Repository, Image: m.Image, Digest: m.Digest, User: m.PushedBy,
 	})
 }
 
@@ -243,24 +250,6 @@ func holdsChildren(tx catalog.Tx, repository catalog.ID, m *catalog.Manifest) er
 		}
 	}
 	return nil
-}
-
-// addManifest stores a manifest for which there is room, and tells whether it was not there before.
-func addManifest(tx catalog.Tx, repository *catalog.Object, m *catalog.Manifest) (fresh bool, err error) {
-	_, err = tx.Manifest(repository.ID, m.Image, m.Digest)
-	if fresh = errs.Is(err, errs.NotFound); err != nil && !fresh {
-		return false, err
-	}
-	if fresh {
-		if err := fits(tx, repository, "", "", int64(len(m.Body))); err != nil {
-			return false, err
-		}
-	}
-	err = tx.PutManifest(m)
-	if errs.Is(err, errs.NotFound) {
-		return false, statused(manifestBlobUnknown, http.StatusBadRequest, err)
-	}
-	return fresh, err
 }
 
 // deleteManifest removes a manifest with its tags when a digest is given, else the tag alone.
@@ -315,13 +304,13 @@ func (g *Registry) getTags(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
+	at, err := g.admit(r, catalog.Read)
+	if err != nil {
+		return err
+	}
 	var tags []string
-	err = g.Catalog.View(r.Context(), func(tx catalog.Tx) error {
-		repository, err := g.repository(tx, r.id, r.repository, catalog.Read)
-		if err != nil {
-			return err
-		}
-		tags, err = listTags(tx, repository.ID, r.image, query.Get("last"), page+1)
+	err = g.Catalog.View(r.Context(), func(tx catalog.Tx) (err error) {
+		tags, err = listTags(tx, at.repository.ID, r.image, query.Get("last"), page+1)
 		return err
 	})
 	if err != nil {

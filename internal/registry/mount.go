@@ -9,22 +9,37 @@ import (
 
 // mount makes a blob visible in the image of the request when the identity may pull it elsewhere: from the image named, or
 // from any when none is. What the token was asked for does not matter, what the identity may do does.
-func (g *Registry) mount(tx catalog.Tx, r *request, target *catalog.Object, digest, from string) (bool, error) {
+func (g *Registry) mount(r *request, digest, from string) (mounted bool, err error) {
 	if digest == "" {
 		return false, nil
 	}
-	readable, err := g.mayMount(tx, r, digest, from)
-	if err != nil || !readable {
+	if err := checkDigest(digest); err != nil {
 		return false, err
 	}
-	b, err := tx.Blob(digest)
-	if err != nil || !b.Lost.IsZero() { // what is lost is to be sent
-		return false, err
-	}
-	if err := fits(tx, target, digest, "", b.Size); err != nil {
-		return false, err
-	}
-	return true, tx.LinkBlob(target.ID, r.image, digest)
+	err = g.Catalog.Update(r.Context(), func(tx catalog.Tx) error {
+		mounted = false
+		target, err := g.repository(tx, r.id, r.repository, catalog.Write)
+		if err != nil {
+			return err
+		}
+		if readable, err := g.mayMount(tx, r, digest, from); err != nil || !readable {
+			return err
+		}
+		b, err := tx.Blob(digest)
+		if err != nil || !b.Lost.IsZero() { // what is lost is to be sent
+			return err
+		}
+		at, err := placeOf(tx, target)
+		if err != nil {
+			return err
+		}
+		if err := fits(tx, at, digest, "", b.Size); err != nil {
+			return err
+		}
+		mounted = true
+		return tx.LinkBlob(target.ID, r.image, digest)
+	})
+	return mounted, err
 }
 
 // mayMount tells whether the identity may pull the blob from where it is.

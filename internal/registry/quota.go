@@ -37,18 +37,18 @@ type quota struct {
 }
 
 // quotasOf gives the quotas of a repository: its own and that of its database.
-func quotasOf(tx catalog.Tx, repository *catalog.Object) ([]quota, error) {
+func quotasOf(tx catalog.Tx, at *place) ([]quota, error) {
 	var all []quota
+	repository := at.repository
 	if bytes := rulesOf(repository).Quota; bytes > 0 {
 		all = append(all, quota{bytes, []catalog.ID{repository.ID}, "image repository " + repository.Name.String(),
 			"ALTER IMAGE REPOSITORY " + repository.Name.String() + " SET STORAGE_QUOTA = ..."})
 	}
-	name := catalog.Name{Object: repository.Name.Database}
-	_, database, err := catalog.Get[*catalog.DatabaseSpec](tx, name)
-	if err != nil || database.ImageQuota == 0 {
-		return all, err
+	name, most := at.database.Name, at.shared().ImageQuota
+	if most == 0 {
+		return all, nil
 	}
-	shared := quota{database.ImageQuota, nil, "database " + name.String(), "ALTER DATABASE " + name.String() + " SET IMAGE_STORAGE_QUOTA = ..."}
+	shared := quota{most, nil, "database " + name.String(), "ALTER DATABASE " + name.String() + " SET IMAGE_STORAGE_QUOTA = ..."}
 	for o, err := range tx.Objects(catalog.KindImageRepository, name) {
 		if err != nil {
 			return nil, err
@@ -62,8 +62,8 @@ func quotasOf(tx catalog.Tx, repository *catalog.Object) ([]quota, error) {
 // has reserved itself does not stand in its way.
 //
 // Errors: Exhausted, answered as DENIED, with the numbers.
-func room(tx catalog.Tx, repository *catalog.Object, digest string, upload catalog.ID, size int64) (int64, error) {
-	quotas, err := quotasOf(tx, repository)
+func room(tx catalog.Tx, at *place, digest string, upload catalog.ID, size int64) (int64, error) {
+	quotas, err := quotasOf(tx, at)
 	if err != nil {
 		return 0, err
 	}
@@ -107,18 +107,17 @@ func (q quota) exceeded(used, reserved, size int64) error {
 }
 
 // fits refuses content that the quotas of a repository have no room for.
-func fits(tx catalog.Tx, repository *catalog.Object, digest string, upload catalog.ID, size int64) error {
-	_, err := room(tx, repository, digest, upload, size)
+func fits(tx catalog.Tx, at *place, digest string, upload catalog.ID, size int64) error {
+	_, err := room(tx, at, digest, upload, size)
 	return err
 }
 
-// isLimited tells whether a push to a repository counts against a quota.
-func isLimited(tx catalog.Tx, repository *catalog.Object) (bool, error) {
-	if rulesOf(repository).Quota > 0 {
-		return true, nil
+// ask refuses content at the start of a push that the quotas of its repository have no room for.
+func (g *Registry) ask(ctx context.Context, at *place, digest string, size int64) error {
+	if !at.limited() {
+		return nil
 	}
-	_, database, err := catalog.Get[*catalog.DatabaseSpec](tx, catalog.Name{Object: repository.Name.Database})
-	return err == nil && database.ImageQuota > 0, err
+	return g.Catalog.View(ctx, func(tx catalog.Tx) error { return fits(tx, at, digest, "", size) })
 }
 
 // reserve reserves room for an upload that will have so many bytes, or more when that is not known, and gives for how many it did.
@@ -126,11 +125,11 @@ func (g *Registry) reserve(ctx context.Context, u *upload, total int64, known bo
 	row := *u.Upload
 	row.Writer = g.Writer
 	err := g.Catalog.Update(ctx, func(tx catalog.Tx) error {
-		repository, err := tx.ObjectByID(u.Repository)
+		at, err := u.in.now(tx)
 		if err != nil {
-			return coded(nameUnknown, err)
+			return err
 		}
-		free, err := room(tx, repository, "", u.ID, total)
+		free, err := room(tx, at, "", u.ID, total)
 		if err != nil {
 			return err
 		}
@@ -171,7 +170,7 @@ func (m *meter) Read(p []byte) (int, error) {
 // metered gives content that is appended to an upload so that it ends with a refusal where a quota is hit. A length that is announced is
 // reserved at once; -1 is none. Small content is not worth a reservation: the transaction that takes it looks at the quotas.
 func (g *Registry) metered(ctx context.Context, u *upload, content io.Reader, length int64) (io.Reader, error) {
-	if !u.limited || length >= 0 && u.Offset+length <= smallBlob {
+	if !u.in.limited() || length >= 0 && u.Offset+length <= smallBlob {
 		return content, nil
 	}
 	m := &meter{source: content, total: u.Offset, room: u.Reserved}

@@ -106,17 +106,27 @@ func restore(state []byte) (hash.Hash, error) {
 	return h, nil
 }
 
-// receive adds content to an upload. While the upload is small its content stays in Body; then it moves to the blob store. The
+// readHead reads what r has, up to most bytes. A length that is announced, not -1, spares memory.
+func readHead(r io.Reader, length, most int64) ([]byte, error) {
+	head := bytes.NewBuffer(make([]byte, 0, min(max(length, 0), most)+bytes.MinRead))
+	_, err := head.ReadFrom(io.LimitReader(r, most))
+	return head.Bytes(), err
+}
+
+// receive adds content to an upload; its length is -1 when it is not announced. While the upload is small its content stays in Body; then it moves to the blob store. The
 // upload describes all that was received also when an error of r comes with it, and is unchanged after other errors.
-func (g *Registry) receive(ctx context.Context, u *upload, r io.Reader) error {
+func (g *Registry) receive(ctx context.Context, u *upload, r io.Reader, length int64) error {
 	h, err := restore(u.Hash)
 	if err != nil {
 		return err
 	}
 	offset := u.Offset
 	if offset == int64(len(u.Body)) {
-		more, err := io.ReadAll(io.LimitReader(r, smallBlob+1-offset))
-		all := append(slices.Clip(u.Body), more...)
+		more, err := readHead(r, length, smallBlob+1-offset)
+		all := more
+		if offset > 0 {
+			all = append(slices.Clip(u.Body), more...)
+		}
 		if len(all) <= smallBlob {
 			h.Write(more)
 			u.Body = all

@@ -20,12 +20,12 @@ func (g *Registry) getReferrers(w http.ResponseWriter, r *request) error {
 	index := v1.Index{
 		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: v1.MediaTypeImageIndex, Manifests: []v1.Descriptor{},
 	}
-	err := g.Catalog.View(r.Context(), func(tx catalog.Tx) error {
-		repository, err := g.repository(tx, r.id, r.repository, catalog.Read)
-		if err != nil {
-			return err
-		}
-		for m, err := range tx.Referrers(repository.ID, r.image, r.reference) {
+	at, err := g.admit(r, catalog.Read)
+	if err != nil {
+		return err
+	}
+	err = g.Catalog.View(r.Context(), func(tx catalog.Tx) error {
+		for m, err := range tx.Referrers(at.repository.ID, r.image, r.reference) {
 			if err != nil {
 				return err
 			}

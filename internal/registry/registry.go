@@ -17,6 +17,7 @@ package registry
 
 import (
 	"context"
+	"crypto/sha256"
 	"io"
 	"log/slog"
 	"net/http"
@@ -39,7 +40,7 @@ type Store interface {
 }
 
 // Options is what a Registry is made of. Catalog, Blobs, Authenticator, Authorizer, Log, Now and Rand must be set. What a token and a
-// privilege are good for depends on what Catalog has, and on the time: see again.go.
+// privilege are good for depends on what Catalog has, and on the time: see admit.go and again.go.
 type Options struct {
 	Catalog       catalog.Store
 	Blobs         Store
@@ -74,7 +75,10 @@ type Registry struct {
 	trail   trail
 	busy    sync.Map  // ids of uploads that a request is writing to
 	buffers sync.Pool // *[]byte of bufferSize, for hashing
-	again   answerCache
+
+	heads      memory[question, http.Header]       // at the version of the catalog
+	bearers    memory[[sha256.Size]byte, Identity] // at the access version
+	admissions memory[claim, *place]               // at the access version
 
 	upstreams upstreams
 }

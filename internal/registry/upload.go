@@ -33,38 +33,25 @@ func (g *Registry) postUpload(w http.ResponseWriter, r *request) error {
 
 // mountOrBegin begins an upload unless the blob can be mounted.
 func (g *Registry) mountOrBegin(w http.ResponseWriter, r *request, mount, from string) error {
-	transaction := g.Catalog.View // to begin an upload nothing is written
-	if mount != "" {
-		if err := checkDigest(mount); err != nil {
-			return err
-		}
-		transaction = g.Catalog.Update
-	}
-	var u *upload
-	mounted := false
-	err := transaction(r.Context(), func(tx catalog.Tx) error {
-		repository, err := g.repository(tx, r.id, r.repository, catalog.Write)
-		if err != nil {
-			return err
-		}
-		if err := takesPushes(repository); err != nil {
-			return err
-		}
-		if mounted, err = g.mount(tx, r, repository, mount, from); mounted || err != nil {
-			return err
-		}
-		if err := fits(tx, repository, "", "", 1); err != nil {
-			return err
-		}
-		u, err = g.newUpload(repository.ID, r.image, r.id.User)
-		return err
-	})
+	at, err := g.admit(r, catalog.Write)
 	if err != nil {
 		return err
 	}
-	if mounted {
+	if err := takesPushes(at.repository); err != nil {
+		return err
+	}
+	if mounted, err := g.mount(r, mount, from); err != nil {
+		return err
+	} else if mounted {
 		created(w, r, mount)
 		return nil
+	}
+	if err := g.ask(r.Context(), at, "", 1); err != nil {
+		return err
+	}
+	u, err := g.newUpload(at, r.image, r.id.User) // nothing is written to begin it
+	if err != nil {
+		return err
 	}
 	progress(w, r, u)
 	w.WriteHeader(http.StatusAccepted)
@@ -183,7 +170,7 @@ func (g *Registry) appendBody(w http.ResponseWriter, r *request, u *upload) erro
 	} else if err != nil {
 		return err
 	}
-	received := g.receive(r.Context(), u, body)
+	received := g.receive(r.Context(), u, body, r.ContentLength)
 	if errors.Is(received, errOverQuota) {
 		return g.end(r.Context(), u, received) // it gives back what it has reserved
 	}
@@ -274,11 +261,11 @@ func (g *Registry) finish(ctx context.Context, u *upload, digest string) (*catal
 func (g *Registry) commit(ctx context.Context, u *upload, b *catalog.Blob) error {
 	var kept *catalog.Blob
 	err := g.Catalog.Update(ctx, func(tx catalog.Tx) error {
-		repository, err := tx.ObjectByID(u.Repository)
+		at, err := u.in.now(tx)
 		if err != nil {
-			return coded(nameUnknown, err)
+			return err
 		}
-		if err := fits(tx, repository, b.Digest, u.ID, b.Size); err != nil {
+		if err := fits(tx, at, b.Digest, u.ID, b.Size); err != nil {
 			return err
 		}
 		if u.stored { // without its row the collector may have taken the content for garbage

@@ -19,14 +19,14 @@ import (
 // without content, whoever asks, as long as the id is young enough.
 type upload struct {
 	*catalog.Upload
-	stored  bool // it has a row
-	taken   bool // the row says that another process writes to it, which runs
-	claimed bool // the row says that this process writes to it
-	limited bool // it counts against a quota
+	stored  bool   // it has a row
+	taken   bool   // the row says that another process writes to it, which runs
+	claimed bool   // the row says that this process writes to it
+	in      *place // where it was begun or goes on
 }
 
 // newUpload makes an upload with an id of now: a UUIDv7.
-func (g *Registry) newUpload(repository catalog.ID, image, user string) (*upload, error) {
+func (g *Registry) newUpload(in *place, image, user string) (*upload, error) {
 	id, err := uuid.NewRandomFromReader(g.Rand)
 	if err != nil {
 		return nil, errs.Wrap(err, errs.Internal, "there is no randomness for an upload id")
@@ -35,19 +35,19 @@ func (g *Registry) newUpload(repository catalog.ID, image, user string) (*upload
 	binary.BigEndian.PutUint64(at[:], uint64(g.Now().UnixMilli()))
 	copy(id[:6], at[2:])
 	id[6] = id[6]&0x0f | 0x70
-	return g.emptyUpload(repository, image, user, id)
+	return g.emptyUpload(in, image, user, id)
 }
 
 // emptyUpload is the upload of an id that nothing was written to. Its key is new each time, and neither the digest nor the id: what is
 // pushed again, to an id that has ended too, never overwrites what is in use.
-func (g *Registry) emptyUpload(repository catalog.ID, image, user string, id uuid.UUID) (*upload, error) {
+func (g *Registry) emptyUpload(at *place, image, user string, id uuid.UUID) (*upload, error) {
 	key, err := uuid.NewRandomFromReader(g.Rand)
 	if err != nil {
 		return nil, errs.Wrap(err, errs.Internal, "there is no randomness for a key")
 	}
 	text := key.String()
-	return &upload{Upload: &catalog.Upload{
-		ID: catalog.ID(id.String()), Repository: repository, Image: image, User: user, Key: KeyPrefix + text[:2] + "/" + text,
+	return &upload{in: at, Upload: &catalog.Upload{
+		ID: catalog.ID(id.String()), Repository: at.repository.ID, Image: image, User: user, Key: KeyPrefix + text[:2] + "/" + text,
 		Expires: time.UnixMilli(int64(binary.BigEndian.Uint64(id[:8]) >> 16)).Add(g.UploadTTL),
 	}}, nil
 }
@@ -56,12 +56,12 @@ func (g *Registry) emptyUpload(repository catalog.ID, image, user string, id uui
 const clockSkew = 5 * time.Minute
 
 // freshUpload gives the upload of an id without a row, or nil when the id is none that newUpload may have made.
-func (g *Registry) freshUpload(r *request, repository catalog.ID) (*upload, error) {
+func (g *Registry) freshUpload(r *request, at *place) (*upload, error) {
 	id, err := uuid.Parse(r.reference)
 	if err != nil || id.String() != r.reference || id.Version() != 7 {
 		return nil, nil
 	}
-	u, err := g.emptyUpload(repository, r.image, r.id.User, id)
+	u, err := g.emptyUpload(at, r.image, r.id.User, id)
 	if err != nil {
 		return nil, err
 	}
@@ -73,15 +73,12 @@ func (g *Registry) freshUpload(r *request, repository catalog.ID) (*upload, erro
 
 // loadUpload finds the upload of a request.
 func (g *Registry) loadUpload(r *request) (u *upload, err error) {
-	err = g.Catalog.View(r.Context(), func(tx catalog.Tx) error {
-		repository, err := g.repository(tx, r.id, r.repository, catalog.Write)
-		if err != nil {
-			return err
-		}
-		if u, err = g.findUpload(tx, r, repository.ID); err != nil {
-			return err
-		}
-		u.limited, err = isLimited(tx, repository)
+	at, err := g.admit(r, catalog.Write)
+	if err != nil {
+		return nil, err
+	}
+	err = g.Catalog.View(r.Context(), func(tx catalog.Tx) (err error) {
+		u, err = g.findUpload(tx, r, at)
 		return err
 	})
 	return u, err
@@ -181,14 +178,14 @@ func (g *Registry) unclaim(ctx context.Context, u *upload) {
 }
 
 // findUpload finds the upload that a request names, in the image where it began and for the user who began it.
-func (g *Registry) findUpload(tx catalog.Tx, r *request, repository catalog.ID) (*upload, error) {
+func (g *Registry) findUpload(tx catalog.Tx, r *request, at *place) (*upload, error) {
 	row, err := tx.Upload(catalog.ID(r.reference))
-	if err == nil && row.Repository == repository && row.Image == r.image && row.User == r.id.User {
+	if err == nil && row.Repository == at.repository.ID && row.Image == r.image && row.User == r.id.User {
 		taken, err := g.taken(tx, row)
-		return &upload{Upload: row, stored: true, taken: taken}, err
+		return &upload{Upload: row, stored: true, taken: taken, in: at}, err
 	}
 	if errs.Is(err, errs.NotFound) {
-		if u, err := g.freshUpload(r, repository); err != nil || u != nil {
+		if u, err := g.freshUpload(r, at); err != nil || u != nil {
 			return u, err
 		}
 	} else if err != nil {

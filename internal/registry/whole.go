@@ -18,18 +18,17 @@ func (g *Registry) postBlob(w http.ResponseWriter, r *request, digest string) er
 	if err := checkDigest(digest); err != nil {
 		return err
 	}
-	var u *upload
-	err := g.Catalog.View(r.Context(), func(tx catalog.Tx) error {
-		repository, err := g.repository(tx, r.id, r.repository, catalog.Write)
-		if err != nil {
-			return err
-		}
-		if err := takesPushes(repository); err != nil {
-			return err
-		}
-		u, err = g.beginWhole(tx, repository, r.image, r.id.User, digest, r.ContentLength)
+	at, err := g.admit(r, catalog.Write)
+	if err != nil {
 		return err
-	})
+	}
+	if err := takesPushes(at.repository); err != nil {
+		return err
+	}
+	if err := g.ask(r.Context(), at, digest, max(r.ContentLength, 0)); err != nil {
+		return err
+	}
+	u, err := g.newUpload(at, r.image, r.id.User)
 	if err != nil {
 		return err
 	}
@@ -38,19 +37,6 @@ func (g *Registry) postBlob(w http.ResponseWriter, r *request, digest string) er
 	}
 	created(w, r, digest)
 	return nil
-}
-
-// beginWhole begins an upload that takes a whole blob at once. The length is -1 when it is not known.
-func (g *Registry) beginWhole(tx catalog.Tx, repository *catalog.Object, image, user, digest string, length int64) (*upload, error) {
-	if err := fits(tx, repository, digest, "", max(length, 0)); err != nil {
-		return nil, err
-	}
-	u, err := g.newUpload(repository.ID, image, user)
-	if err != nil {
-		return nil, err
-	}
-	u.limited, err = isLimited(tx, repository)
-	return u, err
 }
 
 // keepWhole receives the whole content of a blob and makes it visible in the image.
@@ -71,7 +57,7 @@ func (g *Registry) takeBlob(ctx context.Context, u *upload, digest string, conte
 		return nil, err
 	}
 	h := newHash(digest)
-	head, err := io.ReadAll(io.LimitReader(body, smallBlob+1))
+	head, err := readHead(body, length, smallBlob+1)
 	if err != nil {
 		return nil, broken(err)
 	}

@@ -17,7 +17,8 @@ import (
 // writeBack is after how many bytes the kernel is told to start writing, so that the fsync at the end finds little to do.
 const writeBack = 64 << 20
 
-// write copies r to the file from offset on and gives the new end. The end is right also when it comes with an error of r.
+// write copies r to the file from offset on and gives the new end. The end is right also when it comes with an error of r. Each write but
+// the first and last is of whole buffers, aligned: the larger the pieces in which the kernel keeps a file, the faster it is pulled.
 func (s *Store) write(ctx context.Context, f *os.File, key string, offset int64, r io.Reader) (int64, error) {
 	buffer := s.buffers.Get().(*[bufferSize]byte)
 	defer s.buffers.Put(buffer)
@@ -26,7 +27,7 @@ func (s *Store) write(ctx context.Context, f *os.File, key string, offset int64,
 		if ctx.Err() != nil {
 			return end, errs.Wrap(context.Cause(ctx), errs.Canceled, "writing blob %s was stopped", key)
 		}
-		n, readErr := r.Read(buffer[:])
+		n, readErr := fill(r, buffer[:bufferSize-end%bufferSize])
 		if n > 0 {
 			if _, err := f.WriteAt(buffer[:n], end); err != nil {
 				return end, failure(err, key)
@@ -44,6 +45,16 @@ func (s *Store) write(ctx context.Context, f *os.File, key string, offset int64,
 			return end, readErr
 		}
 	}
+}
+
+// fill reads until p is full or r has an error, which may come with bytes.
+func fill(r io.Reader, p []byte) (n int, err error) {
+	for n < len(p) && err == nil {
+		var k int
+		k, err = r.Read(p[n:])
+		n += k
+	}
+	return n, err
 }
 
 // publish makes a written file durable and visible under the key, in this order: data, name, directory.

@@ -246,6 +246,26 @@ func checkAlter(t T, s catalog.Store) {
 		wantCode(t, "old name", err, errs.NotFound)
 		return nil
 	})
+	update(t, s, func(tx catalog.Tx) error { // as often as it likes in one transaction
+		parent := must(tx.Object(catalog.KindSchema, w.stage.Name.Parent()))(t)
+		for range 3 {
+			before := must(tx.ObjectByID(w.stage.ID))(t)
+			wantEqual(t, "unchanged", must(tx.Unchanged(before, parent))(t), true)
+			wantEqual(t, "unchanged, in the other order", must(tx.Unchanged(parent, before))(t), true)
+			after := *before
+			if err := tx.AlterObject(&after); err != nil {
+				return err
+			}
+			wantEqual(t, "unchanged after it was altered", must(tx.Unchanged(before, parent))(t), false)
+			wantEqual(t, "unchanged since it was altered", must(tx.Unchanged(&after, parent))(t), true)
+		}
+		gone := must(tx.ObjectByID(w.stage.ID))(t)
+		if err := tx.DropObject(w.stage.ID); err != nil {
+			return err
+		}
+		wantEqual(t, "unchanged after it was dropped", must(tx.Unchanged(parent, gone))(t), false)
+		return nil
+	})
 	missing := stage("D", "S", "X")
 	missing.ID = "none"
 	wantCode(t, "alter of a missing object", s.Update(t.Context(), func(tx catalog.Tx) error { return tx.AlterObject(missing) }), errs.NotFound)

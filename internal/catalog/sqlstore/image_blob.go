@@ -27,6 +27,7 @@ func (t *tx) PutBlob(b *catalog.Blob) (*catalog.Blob, error) {
 	kept, _, err := one(t, readBlob, `INSERT INTO blob (digest, size, key, body, diff_id, leased, created) VALUES ($1, $2, $3, $4, $5, $6, $6)
 		ON CONFLICT (digest) DO UPDATE SET leased = excluded.leased
 		RETURNING `+bareBlobColumns, b.Digest, b.Size, b.Key, b.Body, b.DiffID, micros(t.now))
+	t.leased = b.Digest
 	return kept, err
 }
 
@@ -61,14 +62,15 @@ func (t *tx) RestoreBlob(b *catalog.Blob, from string) error {
 	return err
 }
 
-// LinkBlob implements catalog.Blobs. Whether repository and blob are there is looked at only when nothing could be linked.
+// LinkBlob implements catalog.Blobs. Whether repository and blob are there is looked at only when nothing could be linked. A blob that the
+// transaction has just put has its lease.
 func (t *tx) LinkBlob(repository catalog.ID, image, digest string) error {
 	linked, err := t.exec(`INSERT INTO image_blob (repository, image, digest) SELECT object.id, $2, blob.digest FROM object, blob
 		WHERE object.id = $1 AND object.kind = $4 AND blob.digest = $3 ON CONFLICT DO NOTHING`, repository, image, digest, catalog.KindImageRepository)
 	if err == nil && linked == 0 {
 		err = t.hasRepository(repository)
 	}
-	if err != nil {
+	if err != nil || linked == 1 && t.leased == digest {
 		return err
 	}
 	n, err := t.exec(`UPDATE blob SET leased = $2 WHERE digest = $1`, digest, micros(t.now))
@@ -80,9 +82,15 @@ func (t *tx) LinkBlob(repository catalog.ID, image, digest string) error {
 
 // hasRepository tells whether the repository of an image is there: a foreign key that fails would doom the transaction.
 func (t *tx) hasRepository(repository catalog.ID) error {
-	o, err := t.ObjectByID(repository)
-	if err == nil && o.Kind != catalog.KindImageRepository || errs.Is(err, errs.NotFound) {
+	if t.repository == repository {
+		return nil
+	}
+	_, found, err := one(t, readID, `SELECT id FROM object WHERE id = $1 AND kind = $2`, repository, catalog.KindImageRepository)
+	if err == nil && !found {
 		return errs.New(errs.NotFound, "there is no image repository with id %s any more", repository)
+	}
+	if err == nil {
+		t.repository = repository
 	}
 	return err
 }

@@ -32,17 +32,18 @@ func readManifest(scan scan) (*catalog.Manifest, error) {
 
 // PutManifest implements catalog.Manifests.
 func (t *tx) PutManifest(m *catalog.Manifest) error {
+	if err := t.writable(); err != nil {
+		return err
+	}
+	created, stored, err := one(t, readStamp, `UPDATE manifest SET leased = $4, body = $5 WHERE repository = $1 AND image = $2 AND digest = $3 RETURNING created`,
+		m.Repository, m.Image, m.Digest, micros(t.now), m.Body)
+	if stored {
+		m.Created, m.Leased = created, t.now
+	}
+	if err != nil || stored {
+		return err
+	}
 	if err := t.hasRepository(m.Repository); err != nil {
-		return err
-	}
-	stored, err := t.Manifest(m.Repository, m.Image, m.Digest)
-	if err == nil {
-		m.Created, m.Leased = stored.Created, t.now
-		_, err := t.exec(`UPDATE manifest SET leased = $4, body = $5 WHERE repository = $1 AND image = $2 AND digest = $3`,
-			m.Repository, m.Image, m.Digest, micros(t.now), m.Body)
-		return err
-	}
-	if !errs.Is(err, errs.NotFound) {
 		return err
 	}
 	if err := t.holdsBlobs(m); err != nil {

@@ -18,18 +18,25 @@ func readTag(scan scan) (*catalog.Tag, error) {
 
 // PutTag implements catalog.Tags.
 func (t *tx) PutTag(g *catalog.Tag) error {
+	added, err := t.exec(`INSERT INTO tag (`+tagColumns+`) SELECT repository, image, $3, digest, $5, CAST($6 AS BIGINT), CAST($6 AS BIGINT) FROM manifest
+		WHERE repository = $1 AND image = $2 AND digest = $4 ON CONFLICT DO NOTHING`, g.Repository, g.Image, g.Name, g.Digest, g.MovedBy, micros(t.now))
+	if added == 1 {
+		g.Created, g.Moved = t.now, t.now
+	}
+	if err != nil || added == 1 {
+		return err
+	}
 	if _, err := t.Manifest(g.Repository, g.Image, g.Digest); err != nil {
 		return err
 	}
 	if err := t.leaveTag(g.Repository, g.Image, g.Name, g.Digest); err != nil {
 		return err
 	}
-	stored, moved, err := one(t, readTag, `INSERT INTO tag (`+tagColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $6)
-		ON CONFLICT (repository, image, name) DO UPDATE SET digest = excluded.digest, moved_by = excluded.moved_by, moved = excluded.moved
-		WHERE tag.digest <> excluded.digest RETURNING `+tagColumns, g.Repository, g.Image, g.Name, g.Digest, g.MovedBy, micros(t.now))
-	if err == nil && !moved {
-		stored, err = t.Tag(g.Repository, g.Image, g.Name)
+	if _, err := t.exec(`UPDATE tag SET digest = $4, moved_by = $5, moved = $6 WHERE repository = $1 AND image = $2 AND name = $3 AND digest <> $4`,
+		g.Repository, g.Image, g.Name, g.Digest, g.MovedBy, micros(t.now)); err != nil {
+		return err
 	}
+	stored, err := t.Tag(g.Repository, g.Image, g.Name)
 	if err == nil {
 		*g = *stored
 	}

@@ -5,6 +5,7 @@ package sqlstore
 import (
 	"database/sql"
 	"iter"
+	"time"
 
 	"firn.dev/firn/internal/catalog"
 	"firn.dev/firn/internal/errs"
@@ -46,6 +47,16 @@ func (t *tx) ObjectByID(id catalog.ID) (*catalog.Object, error) {
 		return nil, errs.New(errs.NotFound, "object with id %s does not exist", id)
 	}
 	return o, err
+}
+
+// Unchanged implements catalog.Objects.
+func (t *tx) Unchanged(a, b *catalog.Object) (bool, error) {
+	n, _, err := one(t, readNumber, "SELECT count(*) FROM object WHERE id = $1 AND altered = $2 OR id = $3 AND altered = $4",
+		string(a.ID), micros(a.Altered), string(b.ID), micros(b.Altered))
+	if n == 2 && a.Kind == catalog.KindImageRepository {
+		t.repository = a.ID
+	}
+	return n == 2, err
 }
 
 // Objects implements catalog.Objects.
@@ -106,8 +117,12 @@ func (t *tx) AlterObject(o *catalog.Object) error {
 			return err
 		}
 	}
+	altered := t.now
+	if !altered.After(old.Altered) { // Unchanged depends on it
+		altered = old.Altered.Add(time.Microsecond)
+	}
 	_, err = t.exec(`UPDATE object SET database_name = $2, schema_name = $3, name = $4, owner = $5, comment = $6, altered = $7, spec = $8
-		WHERE id = $1`, string(o.ID), o.Name.Database, o.Name.Schema, o.Name.Object, o.Owner, o.Comment, micros(t.now), spec)
+		WHERE id = $1`, string(o.ID), o.Name.Database, o.Name.Schema, o.Name.Object, o.Owner, o.Comment, micros(altered), spec)
 	if err != nil {
 		return err
 	}
@@ -116,7 +131,7 @@ func (t *tx) AlterObject(o *catalog.Object) error {
 			return err
 		}
 	}
-	o.Session, o.Created, o.Altered = old.Session, old.Created, t.now
+	o.Session, o.Created, o.Altered = old.Session, old.Created, altered
 	return nil
 }
 
@@ -219,6 +234,7 @@ func (t *tx) dropObjects(f filter) error {
 	if err := t.orphanFiles(f); err != nil {
 		return err
 	}
+	t.repository = ""
 	_, err := t.exec("DELETE FROM object"+f.where(), f.args...)
 	return err
 }

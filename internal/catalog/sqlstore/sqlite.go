@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 
 	_ "modernc.org/sqlite" // the database/sql driver "sqlite"
 
@@ -179,6 +180,7 @@ type link struct {
 	conn     *sql.Conn
 	file     string
 	prepared map[string]*sql.Stmt
+	wrote    bool // set when a statement has changed rows, or may have
 }
 
 // The number of statement texts one connection keeps prepared. Only filters make texts of many shapes.
@@ -235,14 +237,24 @@ func (l *link) ExecContext(_ context.Context, text string, args ...any) (sql.Res
 	if err != nil {
 		return nil, err
 	}
+	var result sql.Result
 	if s == nil {
-		return l.conn.ExecContext(context.Background(), text, args...)
+		result, err = l.conn.ExecContext(context.Background(), text, args...)
+	} else {
+		result, err = s.ExecContext(context.Background(), args...)
 	}
-	return s.ExecContext(context.Background(), args...)
+	if err != nil {
+		l.wrote = true
+		return nil, err
+	}
+	n, err := result.RowsAffected()
+	l.wrote = l.wrote || n != 0 || err != nil
+	return result, nil
 }
 
 // QueryContext implements runner.
 func (l *link) QueryContext(_ context.Context, text string, args ...any) (*sql.Rows, error) {
+	l.wrote = l.wrote || !strings.HasPrefix(text, "SELECT")
 	s, err := l.statement(text)
 	if err != nil {
 		return nil, err

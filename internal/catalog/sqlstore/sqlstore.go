@@ -14,6 +14,7 @@ import (
 	"crypto/rand"
 	"io"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"firn.dev/firn/internal/catalog"
@@ -32,6 +33,7 @@ type Store struct {
 	gate   gate
 	now    func() time.Time
 	random *source
+	access atomic.Int64 // see AccessVersion
 }
 
 var _ catalog.Store = (*Store)(nil)
@@ -91,7 +93,7 @@ func (s *Store) View(ctx context.Context, fn func(catalog.Tx) error) error {
 		return err
 	}
 	defer s.gate.leave()
-	return s.engine.view(ctx, s.body(ctx, true, fn))
+	return s.engine.view(ctx, s.body(ctx, true, fn, nil))
 }
 
 // Update implements catalog.Store.
@@ -100,15 +102,22 @@ func (s *Store) Update(ctx context.Context, fn func(catalog.Tx) error) error {
 		return err
 	}
 	defer s.gate.leave()
-	return s.engine.update(ctx, s.body(ctx, false, fn))
+	takesAccess := false
+	defer func() {
+		if takesAccess { // also when it is not certain that it was committed
+			s.access.Add(1)
+		}
+	}()
+	return s.engine.update(ctx, s.body(ctx, false, fn, &takesAccess))
 }
 
-// body makes the transaction that fn sees out of a runner. However fn is left, the transaction is dead afterwards.
-func (s *Store) body(ctx context.Context, readOnly bool, fn func(catalog.Tx) error) body {
+// body makes the transaction that fn sees out of a runner. However fn is left, the transaction is dead afterwards. It sets takesAccess
+// when it has changed what AccessVersion tells of.
+func (s *Store) body(ctx context.Context, readOnly bool, fn func(catalog.Tx) error, takesAccess *bool) body {
 	return func(r runner) (said, failed error) {
 		t := &tx{
 			runner: r, ctx: ctx, readOnly: readOnly,
-			now: s.now().UTC().Truncate(time.Microsecond), random: s.random,
+			now: s.now().UTC().Truncate(time.Microsecond), random: s.random, takesAccess: takesAccess,
 		}
 		defer t.end()
 		said = fn(t)

@@ -15,6 +15,9 @@ func micros(at time.Time) int64 {
 	return at.UnixMicro()
 }
 
+// readStamp reads the one time of a row.
+func readStamp(row scan) (at time.Time, err error) { return at, row(stamp{&at}) }
+
 // stamp reads a time from a column.
 type stamp struct{ into *time.Time }
 

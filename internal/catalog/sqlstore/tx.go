@@ -28,15 +28,18 @@ type runner interface {
 // An error of the database (not an outcome such as NotFound) dooms the transaction: every later call repeats it, and
 // Update fails even when fn swallows it. PostgreSQL works that way, so both do.
 type tx struct {
-	runner   runner
-	ctx      context.Context
-	now      time.Time
-	random   *source
-	made     uint16 // ids made so far
-	readOnly bool
-	ended    atomic.Bool // read by whoever kept the transaction too long
-	failed   error
-	open     drainer // the listing whose rows still come from the database
+	runner      runner
+	ctx         context.Context
+	now         time.Time
+	random      *source
+	made        uint16     // ids made so far
+	leased      string     // the digest of the blob that PutBlob has put last
+	repository  catalog.ID // of an image repository that is there, "" before one was looked for
+	readOnly    bool
+	ended       atomic.Bool // read by whoever kept the transaction too long
+	failed      error
+	takesAccess *bool   // nil in a view
+	open        drainer // the listing whose rows still come from the database
 }
 
 // Now implements catalog.Tx.
@@ -89,6 +92,9 @@ func (t *tx) fail(err error) error {
 func (t *tx) exec(text string, args ...any) (int64, error) {
 	if err := t.ready(true); err != nil {
 		return 0, err
+	}
+	if takesAccess(text) {
+		*t.takesAccess = true
 	}
 	r, err := t.runner.ExecContext(t.ctx, text, args...)
 	if err != nil {

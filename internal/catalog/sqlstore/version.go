@@ -6,6 +6,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"strings"
 	"sync"
 )
 
@@ -25,6 +26,20 @@ func (s *Store) Version(ctx context.Context) (version int64, ok bool, err error)
 	}
 	version, err = e.watcher.version(e.read, e.file)
 	return version, err == nil, err
+}
+
+// AccessVersion gives a number that is another one after each Update of this process that may have taken access from somebody has
+// returned: that changed or removed objects (users and roles are objects), privileges, grants of roles, or tokens.
+func (s *Store) AccessVersion() int64 { return s.access.Load() }
+
+// takesAccess tells whether a statement may take access from somebody. What adds rows gives it.
+func takesAccess(text string) bool {
+	rest, ok := strings.CutPrefix(text, "UPDATE ")
+	if !ok {
+		rest, ok = strings.CutPrefix(text, "DELETE FROM ")
+	}
+	table, _, _ := strings.Cut(rest, " ")
+	return ok && (table == "object" || table == "privilege" || table == "role_grant" || table == "token")
 }
 
 // watcher is the one connection whose data_version is read: each connection counts for itself. After the connection broke a new one

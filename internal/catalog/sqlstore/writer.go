@@ -8,12 +8,11 @@ import (
 )
 
 // writer gives the one writing connection of a SQLite file to one call after the other, and commits them in groups: calls
-// that wait while another runs go into its transaction, each inside a savepoint of its own, and one commit (one fsync)
-// answers them all. Nobody is answered before the commit, also not the calls that failed, because what they saw of the
-// others was not certain until then.
+// that wait while another runs go into its transaction, and one commit (one fsync) answers them all. Nobody is answered
+// before the commit, also not the calls that failed, because what they saw of the others was not certain until then.
 //
 // Each call runs on its own goroutine; the writer only passes the turn. So a panic ends up where it belongs, and takes
-// nothing with it but its savepoint.
+// nothing with it but what its own call has written.
 type writer struct {
 	db    *sql.DB
 	file  string
@@ -120,62 +119,81 @@ func (w *writer) committed() {
 	}
 }
 
-// group runs a call and those in line behind it in one transaction. When that transaction fails as a whole (the disk is
-// full, say), each call gets another attempt in a transaction of its own, so that only those fail which have a reason to.
+// group runs a call and those in line behind it in one transaction. A call that fails after it has written takes with it what the others have
+// written: then all go again, each inside a savepoint. When the transaction fails as a whole (the disk is full, say), each call gets
+// another attempt in a transaction of its own, so that only those fail which have a reason to.
 func (w *writer) group(first *call) {
-	calls, err := w.transaction(first, maxGroup)
+	calls, undone, err := w.transaction(first, maxGroup)
+	if undone {
+		calls, err = w.careful(calls)
+	}
 	for _, c := range calls {
 		again := err
 		if err != nil && len(calls) > 1 {
-			_, again = w.transaction(c, 1)
+			_, _, again = w.transaction(c, 1)
 		}
 		c.answer <- again
 	}
 }
 
 // transaction runs first, and while that is going on lets in whoever stands in line, up to limit calls. It gives the calls
-// that wait for an answer, and the error that hit all of them.
-func (w *writer) transaction(first *call, limit int) (calls []*call, err error) {
+// that wait for an answer, whether what they have written is undone because one of them failed, and the error that hit all of them.
+func (w *writer) transaction(first *call, limit int) (calls []*call, undone bool, err error) {
 	if err := w.begin(); err != nil {
-		return []*call{first}, err
+		return []*call{first}, false, err
+	}
+	for next := first; next != nil; {
+		e, wrote := w.pass(next)
+		others := len(calls)
+		if e != gone {
+			calls = append(calls, next)
+		}
+		if e != keep && wrote {
+			w.rollback()
+			return calls, others > 0, nil
+		}
+		next = nil
+		if len(calls) < limit {
+			select {
+			case next = <-w.queue:
+			default:
+			}
+		}
+	}
+	if err = w.link.run("COMMIT"); err != nil {
+		w.rollback()
+	}
+	return calls, false, err
+}
+
+// careful runs calls in one transaction, each inside a savepoint.
+func (w *writer) careful(line []*call) (calls []*call, err error) {
+	if err := w.begin(); err != nil {
+		return line, err
 	}
 	defer func() {
 		if err != nil {
 			w.rollback()
 		}
 	}()
-	// The first call needs no savepoint: nothing is lost when it takes the whole transaction with it.
-	switch w.pass(first) {
-	case revert:
-		w.rollback()
-		return []*call{first}, nil
-	case gone:
-		w.rollback()
-		return nil, nil
-	}
-	calls = append(calls, first)
-	for len(calls) < limit {
-		select {
-		case c := <-w.queue:
-			e, err := w.within(c)
-			if e != gone {
-				calls = append(calls, c)
-			}
-			if err != nil {
-				return calls, err
-			}
-			continue
-		default:
+	for i, c := range line {
+		e, err := w.within(c)
+		if e != gone {
+			calls = append(calls, c)
 		}
-		break
+		if err != nil {
+			return append(calls, line[i+1:]...), err
+		}
 	}
 	return calls, w.link.run("COMMIT")
 }
 
-// pass gives the turn to a call and takes it back.
-func (w *writer) pass(c *call) effect {
+// pass gives the turn to a call and takes it back. It tells whether the call has changed rows, or may have.
+func (w *writer) pass(c *call) (e effect, wrote bool) {
+	w.link.wrote = false
 	c.turn <- w.link
-	return <-c.ran
+	e = <-c.ran
+	return e, w.link.wrote
 }
 
 // within runs a call inside a savepoint. An error means that the transaction around it is broken.
@@ -183,8 +201,8 @@ func (w *writer) within(c *call) (effect, error) {
 	if err := w.link.run("SAVEPOINT inner"); err != nil {
 		return revert, err
 	}
-	e := w.pass(c)
-	if e != keep {
+	e, wrote := w.pass(c)
+	if e != keep && wrote {
 		if err := w.link.run("ROLLBACK TO inner"); err != nil {
 			return e, err
 		}

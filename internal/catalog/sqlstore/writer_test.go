@@ -5,6 +5,7 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -65,9 +66,9 @@ func atOnce(t *testing.T, s *Store, n int, fn func(i int, tx catalog.Tx) error) 
 		}
 	})
 	<-started
-	errors := make([]error, n)
+	failures := make([]error, n)
 	for i := range n {
-		wg.Go(func() { errors[i] = s.Update(context.Background(), func(tx catalog.Tx) error { return fn(i, tx) }) })
+		wg.Go(func() { failures[i] = s.Update(context.Background(), func(tx catalog.Tx) error { return fn(i, tx) }) })
 	}
 	for inside := 0; inside < n+1; runtime.Gosched() {
 		s.gate.mu.Lock()
@@ -76,7 +77,7 @@ func atOnce(t *testing.T, s *Store, n int, fn func(i int, tx catalog.Tx) error) 
 	}
 	close(release)
 	wg.Wait()
-	return errors
+	return failures
 }
 
 func putToken(hash string) func(tx catalog.Tx) error {
@@ -160,6 +161,33 @@ func TestFullDiskFailsOnlyWhoNeedsSpace(t *testing.T) {
 	onWriter(t, s, func(l *link) error { limitPages(t, s, l, 1_000_000); return nil })
 	if err := s.Update(t.Context(), func(tx catalog.Tx) error { return tx.PutToken(catalog.Token{Hash: "big", Name: big}) }); err != nil {
 		t.Errorf("update after space was made: %v", err)
+	}
+}
+
+// TestFailureAmongOthers: what fails after it has written leaves nothing, and takes nothing from those in the same commit; what they
+// are told is true.
+func TestFailureAmongOthers(t *testing.T) {
+	t.Parallel()
+	s, _ := openFile(t)
+	failure := errors.New("no")
+	const n = 30
+	for i, err := range atOnce(t, s, n, func(i int, tx catalog.Tx) error {
+		if i%10 == 3 {
+			return failure // it has written nothing
+		}
+		if err := putToken(fmt.Sprint(i))(tx); err != nil {
+			return err
+		}
+		if i%10 == 7 {
+			return failure
+		}
+		return nil
+	}) {
+		failed := i%10 == 3 || i%10 == 7
+		if errors.Is(err, failure) != failed || !failed && err != nil {
+			t.Errorf("update %d: %v", i, err)
+		}
+		wantToken(t, s, fmt.Sprint(i), !failed)
 	}
 }
 
