@@ -19,7 +19,7 @@ import (
 
 // dockerImage pushes and pulls an image of 300 MB by the real docker.
 func dockerImage(ctx context.Context, places []*place) ([]measurement, error) {
-	const rounds, size = 3, 300_000_000
+	const rounds, size = 7, 300_000_000
 	dir, forget, err := scratch()
 	if err != nil {
 		return nil, err

@@ -20,6 +20,7 @@ func (s *Store) Append(ctx context.Context, key string, offset int64, r io.Reade
 	if err != nil {
 		return offset, err
 	}
+	defer st.close()
 	// A client that goes away ends the reading, not the keeping of what it sent.
 	keep := context.WithoutCancel(ctx)
 	m := &multipart{store: s, key: key, nonce: st.Nonce, id: st.Upload, etags: slices.Clone(st.Parts[:base.Parts])}
@@ -31,11 +32,12 @@ func (s *Store) Append(ctx context.Context, key string, offset int64, r io.Reade
 		}
 		return nil
 	}
-	tail, read, readErr, err := m.fill(ctx, keep, base.tail, r)
+	rest, read, readErr, err := m.fill(ctx, keep, base.tail, r)
 	if err != nil {
 		return offset, err
 	}
-	st.Parts, st.Before, st.Now = m.etags, base, mark{len(m.etags), len(tail), tail}
+	defer rest.close()
+	st.Parts, st.Before, st.Now = m.etags, base, mark{len(m.etags), rest.size, rest.content()}
 	if err := s.save(keep, st); err != nil {
 		return offset, err
 	}
@@ -56,6 +58,9 @@ func (s *Store) resume(ctx context.Context, key string, offset int64) (*state, m
 		return nil, mark{}, err
 	}
 	base, err := st.at(offset)
+	if err != nil {
+		st.close()
+	}
 	return st, base, err
 }
 
@@ -76,6 +81,7 @@ func (s *Store) Finish(ctx context.Context, key string, size int64) (blob.Info, 
 	if err != nil {
 		return blob.Info{}, err
 	}
+	defer st.close()
 	end, err := st.at(size)
 	if err != nil {
 		return blob.Info{}, err
@@ -107,6 +113,7 @@ func (s *Store) Abort(ctx context.Context, key string) error {
 	} else if err != nil {
 		return err
 	}
+	st.close()
 	m := &multipart{store: s, key: key, id: st.Upload}
 	if err := m.abort(ctx); err != nil {
 		return s.failure(err, key)

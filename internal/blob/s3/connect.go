@@ -3,9 +3,7 @@
 package s3
 
 import (
-	"bytes"
 	"context"
-	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -94,6 +92,3 @@ func (c impatient) Write(p []byte) (int, error) {
 	}
 	return c.Conn.Write(p)
 }
-
-// body is the content of one attempt. It hides Seek: the client would rewind it for attempts of its own.
-func body(content []byte) io.Reader { return struct{ io.Reader }{bytes.NewReader(content)} }

@@ -4,11 +4,8 @@ package s3
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"io"
-	"slices"
 	"sync"
 
 	"github.com/minio/minio-go/v7"
@@ -27,68 +24,59 @@ type multipart struct {
 	began func() error
 }
 
-// fill uploads head and what r gives as parts, and gives the rest that fills none. reading may end before sending does: it bounds r.
-// readErr is what ended r early; then all that r gave is in parts and rest. After another error it is lost.
-func (m *multipart) fill(reading, sending context.Context, head []byte, r io.Reader) (rest []byte, read int64, readErr, err error) {
+// fill uploads head and what r gives as parts, and gives the rest that fills none, to be closed. reading may end before sending does: it
+// bounds r. readErr is what ended r early; then all that r gave is in parts and rest. After another error it is lost.
+func (m *multipart) fill(reading, sending context.Context, head content, r io.Reader) (rest *part, read int64, readErr, err error) {
+	buffer := m.store.buffers.Get().(*[bufferSize]byte)
+	defer m.store.buffers.Put(buffer)
+	r = io.MultiReader(head.open(), r)
 	var group sends
 	var etags []*string
-	buffer := m.store.buffers.Get().(*[partSize]byte)
-	n := copy(buffer[:], head)
 	for {
-		var k int
-		k, readErr = readFull(reading, r, buffer[n:])
-		n, read = n+k, read+int64(k)
-		if n < partSize {
+		var p *part
+		if p, err = m.store.newPart(); err != nil {
 			break
 		}
-		if err = m.begin(sending); err != nil {
+		var k int64
+		k, readErr, err = p.fill(reading, r, buffer[:])
+		if read += k; err == nil && p.size < partSize {
+			rest = p
 			break
+		}
+		if err == nil {
+			err = m.begin(sending)
 		}
 		number := len(m.etags) + len(etags) + 1
-		if number > maxParts {
+		if err == nil && number > maxParts {
 			err = errs.New(errs.Exhausted, "blob %s is larger than the %d GiB that a bucket keeps as one", m.key, partSize*maxParts>>30)
+		}
+		if err != nil {
+			p.close()
 			break
 		}
-		etag, content := new(string), buffer
+		etag := new(string)
 		etags = append(etags, etag)
-		send := func() (err error) {
-			if *etag, err = m.send(sending, number, content[:]); err == nil {
-				m.store.buffers.Put(content) // after an error an attempt that was given up may still read it
-			}
+		if err = group.run(m.store.extra, func() (err error) {
+			defer p.close()
+			*etag, err = m.send(sending, number, p.content())
 			return err
-		}
-		if err = group.run(m.store.extra, send); err != nil {
-			break
-		}
-		buffer, n = m.store.buffers.Get().(*[partSize]byte), 0
-		if readErr != nil {
+		}); err != nil {
 			break
 		}
 	}
-	if err = errors.Join(err, group.wait()); err == nil {
-		for _, etag := range etags {
-			m.etags = append(m.etags, *etag)
+	if err = errors.Join(err, group.wait()); err != nil {
+		if rest != nil {
+			rest.close()
 		}
-		rest = slices.Clone(buffer[:n])
-		m.store.buffers.Put(buffer)
+		return nil, 0, readErr, m.store.failure(err, m.key)
+	}
+	for _, etag := range etags {
+		m.etags = append(m.etags, *etag)
 	}
 	if readErr == io.EOF {
 		readErr = nil
 	}
-	return rest, read, readErr, m.store.failure(err, m.key)
-}
-
-// readFull fills p from r until r or the context ends.
-func readFull(ctx context.Context, r io.Reader, p []byte) (n int, err error) {
-	for n < len(p) && err == nil {
-		if ctx.Err() != nil {
-			return n, errs.Wrap(context.Cause(ctx), errs.Canceled, "writing a blob was stopped")
-		}
-		var k int
-		k, err = r.Read(p[n:])
-		n += k
-	}
-	return n, err
+	return rest, read - head.size, readErr, nil
 }
 
 // begin makes the upload on the server, once.
@@ -108,11 +96,14 @@ func (m *multipart) begin(ctx context.Context) error {
 }
 
 // send uploads one part.
-func (m *multipart) send(ctx context.Context, number int, content []byte) (etag string, err error) {
-	sum := sha256.Sum256(content)
-	options := minio.PutObjectPartOptions{Sha256Hex: hex.EncodeToString(sum[:]), DisableContentSha256: true} // as in put
+func (m *multipart) send(ctx context.Context, number int, c content) (etag string, err error) {
+	sum, err := c.digest()
+	if err != nil {
+		return "", err
+	}
+	options := minio.PutObjectPartOptions{Sha256Hex: sum, DisableContentSha256: true} // as in put
 	err = m.store.retry(ctx, func() error {
-		p, err := m.store.core.PutObjectPart(ctx, m.store.o.Bucket, m.store.name(m.key), m.id, number, body(content), int64(len(content)), options)
+		p, err := m.store.core.PutObjectPart(ctx, m.store.o.Bucket, m.store.name(m.key), m.id, number, c.body(), c.size, options)
 		etag = p.ETag
 		return err
 	})
@@ -120,12 +111,12 @@ func (m *multipart) send(ctx context.Context, number int, content []byte) (etag 
 }
 
 // complete makes the object of all parts and a last, smaller one.
-func (m *multipart) complete(ctx context.Context, last []byte) error {
+func (m *multipart) complete(ctx context.Context, last content) error {
 	parts := make([]minio.CompletePart, len(m.etags), len(m.etags)+1)
 	for i, etag := range m.etags {
 		parts[i] = minio.CompletePart{PartNumber: i + 1, ETag: etag}
 	}
-	if len(last) > 0 {
+	if last.size > 0 {
 		etag, err := m.send(ctx, len(parts)+1, last)
 		if err != nil {
 			return m.completed(ctx, err)

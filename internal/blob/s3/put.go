@@ -28,12 +28,13 @@ func (s *Store) Put(ctx context.Context, key string, r io.Reader) (blob.Info, er
 		return blob.Info{}, err
 	}
 	m := &multipart{store: s, key: key, nonce: nonce}
-	rest, size, readErr, err := m.fill(ctx, ctx, nil, r)
+	rest, size, readErr, err := m.fill(ctx, ctx, content{}, r)
 	if err == nil {
+		defer rest.close()
 		err = readErr
 	}
 	if err == nil {
-		err = s.publish(ctx, m, rest)
+		err = s.publish(ctx, m, rest.content())
 	}
 	if err != nil {
 		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanup)
@@ -44,7 +45,7 @@ func (s *Store) Put(ctx context.Context, key string, r io.Reader) (blob.Info, er
 }
 
 // publish makes the visible object of what was uploaded and its rest.
-func (s *Store) publish(ctx context.Context, m *multipart, rest []byte) error {
+func (s *Store) publish(ctx context.Context, m *multipart, rest content) error {
 	if len(m.etags) > 0 {
 		return s.failure(m.complete(ctx, rest), m.key)
 	}

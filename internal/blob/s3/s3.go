@@ -13,8 +13,6 @@ package s3
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"io"
 	"net/url"
 	"strings"
@@ -33,7 +31,10 @@ const partSize = 8 << 20
 // maxParts is how many parts an object may have.
 const maxParts = 10_000
 
-// maxExtra is how many parts may be on their way beyond one for each stream: it bounds memory.
+// bufferSize is the piece in which content is read.
+const bufferSize = 128 << 10
+
+// maxExtra is how many parts may be on their way beyond one for each stream: it bounds room on the local disk.
 const maxExtra = 16
 
 // The places of objects below the prefix.
@@ -61,6 +62,8 @@ type Options struct {
 	CredentialsFile, Profile string
 
 	Rand io.Reader // of nonces
+	// Scratch is the folder for parts that fill, 8 MiB each. "" means os.TempDir.
+	Scratch string
 	// Idle is how long the server may be silent in the middle of a request. Zero means two minutes.
 	Idle time.Duration
 }
@@ -71,7 +74,7 @@ type Store struct {
 	core    *minio.Core
 	close   func()
 	fenced  bool
-	buffers sync.Pool     // *[partSize]byte
+	buffers sync.Pool     // *[bufferSize]byte
 	extra   chan struct{} // a place for each part on its way beyond one for each stream
 }
 
@@ -88,7 +91,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	s := &Store{
 		o: o, core: core, close: closeIdle,
-		buffers: sync.Pool{New: func() any { return new([partSize]byte) }},
+		buffers: sync.Pool{New: func() any { return new([bufferSize]byte) }},
 		extra:   make(chan struct{}, maxExtra),
 	}
 	if err := s.retry(ctx, func() error { return s.list1(ctx) }); err != nil {
@@ -103,12 +106,12 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 // probe writes an object, and then asks to write it only over a version that never was.
 func (s *Store) probe(ctx context.Context) error {
 	name := s.prefix() + probeName
-	if _, err := s.put(ctx, name, []byte("firn"), minio.PutObjectOptions{}); err != nil {
+	if _, err := s.put(ctx, name, inMemory([]byte("firn")), minio.PutObjectOptions{}); err != nil {
 		return s.failure(err, "")
 	}
 	options := minio.PutObjectOptions{}
 	options.SetMatchETag(strings.Repeat("0", 32))
-	_, err := s.put(ctx, name, []byte("firn"), options)
+	_, err := s.put(ctx, name, inMemory([]byte("firn")), options)
 	s.fenced = isPrecondition(err)
 	if err != nil && !s.fenced && minio.ToErrorResponse(err).Code != "NotImplemented" {
 		return s.failure(err, "")
@@ -156,11 +159,14 @@ func (s *Store) name(key string) string { return s.prefix() + blobsPlace + key +
 func (s *Store) partial(key string) string { return s.prefix() + partialPlace + key + nameEnd }
 
 // put stores one small object with retries and gives its ETag.
-func (s *Store) put(ctx context.Context, name string, content []byte, options minio.PutObjectOptions) (etag string, err error) {
-	sum := sha256.Sum256(content)
+func (s *Store) put(ctx context.Context, name string, c content, options minio.PutObjectOptions) (etag string, err error) {
+	sum, err := c.digest()
+	if err != nil {
+		return "", err
+	}
 	options.DisableContentSha256 = true // the sum is in the signature, so the server refuses content that changed on its way
 	err = s.retry(ctx, func() error {
-		info, err := s.core.PutObject(ctx, s.o.Bucket, name, body(content), int64(len(content)), "", hex.EncodeToString(sum[:]), options)
+		info, err := s.core.PutObject(ctx, s.o.Bucket, name, c.body(), c.size, "", sum, options)
 		etag = info.ETag
 		return err
 	})

@@ -3,11 +3,13 @@
 package s3
 
 import (
-	"bytes"
+	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
-	"slices"
+	"io/fs"
+	"os"
 
 	"github.com/minio/minio-go/v7"
 
@@ -29,17 +31,25 @@ type state struct {
 
 	etag string // of this version of the state; "" when it was never stored
 	key  string
+	file *os.File // that has the tails which were loaded, or nil
+}
+
+// close forgets the tails.
+func (st *state) close() {
+	if st.file != nil {
+		_ = st.file.Close()
+	}
 }
 
 // mark is an end of an unfinished blob: so many parts, and then a tail that fills none.
 type mark struct {
-	Parts int `json:"parts"`
-	Size  int `json:"tail"`
-	tail  []byte
+	Parts int   `json:"parts"`
+	Size  int64 `json:"tail"`
+	tail  content
 }
 
 func (m mark) start() int64 { return int64(m.Parts) * partSize }
-func (m mark) end() int64   { return m.start() + int64(m.Size) }
+func (m mark) end() int64   { return m.start() + m.Size }
 
 // at gives the mark at an offset.
 //
@@ -47,8 +57,8 @@ func (m mark) end() int64   { return m.start() + int64(m.Size) }
 func (st *state) at(offset int64) (mark, error) {
 	for _, m := range []mark{st.Now, st.Before} {
 		if m.start() <= offset && offset <= m.end() {
-			tail := m.tail[:offset-m.start()]
-			return mark{m.Parts, len(tail), tail}, nil
+			size := offset - m.start()
+			return mark{m.Parts, size, m.tail.upTo(size)}, nil
 		}
 	}
 	if parts := offset / partSize; offset%partSize == 0 && parts <= int64(len(st.Parts)) {
@@ -60,20 +70,33 @@ func (st *state) at(offset int64) (mark, error) {
 	return mark{}, errs.New(errs.Conflict, "unfinished blob %s can be cut at %d or %d, not at %d", st.key, st.Before.end(), st.Now.end(), offset)
 }
 
-// load reads the state of an unfinished blob.
+// maxLine bounds the first line of a state, in bytes: ETags of the most parts there may be, and more.
+const maxLine = 4 << 20
+
+// load reads the state of an unfinished blob, to be closed.
 //
 // Errors: NotFound; Corrupt.
-func (s *Store) load(ctx context.Context, key string) (*state, error) {
-	var content []byte
-	st := &state{key: key}
-	err := s.retry(ctx, func() error {
+func (s *Store) load(ctx context.Context, key string) (st *state, err error) {
+	var line []byte
+	var tails int64
+	file, err := s.scratch()
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			_ = file.Close()
+		}
+	}()
+	st = &state{key: key, file: file}
+	err = s.retry(ctx, func() error {
 		r, o, _, err := s.core.GetObject(ctx, s.o.Bucket, s.partial(key), minio.GetObjectOptions{})
 		if err != nil {
 			return err
 		}
 		defer r.Close()
 		st.etag = o.ETag
-		content, err = io.ReadAll(r)
+		line, tails, err = split(r, file)
 		return err
 	})
 	if isMissing(err) {
@@ -81,15 +104,33 @@ func (s *Store) load(ctx context.Context, key string) (*state, error) {
 	} else if err != nil {
 		return nil, s.failure(err, key)
 	}
-	line, tails, _ := bytes.Cut(content, []byte("\n"))
 	if err := json.Unmarshal(line, st); err != nil {
 		return nil, errs.Wrap(err, errs.Corrupt, "the state of unfinished blob %s is damaged", key)
 	}
-	if len(tails) != st.Now.Size+st.Before.Size || max(st.Now.Parts, st.Before.Parts) > len(st.Parts) {
-		return nil, errs.New(errs.Corrupt, "the state of unfinished blob %s has %d bytes too few or too many", key, len(tails))
+	now, before := &st.Now, &st.Before
+	if now.Size < 0 || before.Size < 0 || tails != now.Size+before.Size || max(now.Parts, before.Parts) > len(st.Parts) {
+		return nil, errs.New(errs.Corrupt, "the state of unfinished blob %s has %d bytes too few or too many", key, tails)
 	}
-	st.Now.tail, st.Before.tail = tails[:st.Now.Size], tails[st.Now.Size:]
+	now.tail, before.tail = inFile(file, 0, now.Size), inFile(file, now.Size, before.Size)
 	return st, nil
+}
+
+// split reads a line, and what is behind it into a file.
+func split(r io.Reader, file *os.File) (line []byte, behind int64, err error) {
+	lines := bufio.NewReader(io.LimitReader(r, maxLine))
+	line, err = lines.ReadBytes('\n')
+	if err != nil && err != io.EOF {
+		return nil, 0, err
+	}
+	rest := io.MultiReader(io.LimitReader(lines, int64(lines.Buffered())), r)
+	if err := file.Truncate(0); err != nil {
+		return nil, 0, scratchFailure(err)
+	}
+	behind, err = io.Copy(io.NewOffsetWriter(file, 0), rest)
+	if _, local := errors.AsType[*fs.PathError](err); local {
+		err = scratchFailure(err)
+	}
+	return line, behind, err
 }
 
 // save replaces the version of the state that was loaded.
@@ -110,7 +151,7 @@ func (s *Store) save(ctx context.Context, st *state) error {
 	} else {
 		options.SetMatchETag(st.etag)
 	}
-	etag, err := s.put(ctx, s.partial(st.key), slices.Concat(line, []byte("\n"), st.Now.tail, st.Before.tail), options)
+	etag, err := s.put(ctx, s.partial(st.key), joined(inMemory(append(line, '\n')), st.Now.tail, st.Before.tail), options)
 	if err != nil {
 		return s.settle(ctx, st, err)
 	}
@@ -121,6 +162,9 @@ func (s *Store) save(ctx context.Context, st *state) error {
 // settle finds out what became of a write that failed: it may have been done, or somebody else's has.
 func (s *Store) settle(ctx context.Context, st *state, failed error) error {
 	now, err := s.load(ctx, st.key)
+	if err == nil {
+		now.close() // its tails are not looked at
+	}
 	switch {
 	case err == nil && now.Write == st.Write:
 		st.etag = now.etag
