@@ -116,6 +116,7 @@ func (t *tx) CollectLink(u catalog.Unused, before time.Time) (bool, error) {
 
 // CollectBlob implements catalog.Garbage.
 func (t *tx) CollectBlob(digest, key string, before time.Time) (bool, error) {
+	t.leased = ""
 	n, err := t.exec(`DELETE FROM blob WHERE digest = $1 AND key = $2 AND leased < $3
 		AND NOT EXISTS (SELECT 1 FROM image_blob WHERE image_blob.digest = $1)`, digest, key, micros(before))
 	return n > 0, err

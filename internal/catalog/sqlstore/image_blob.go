@@ -4,6 +4,7 @@ package sqlstore
 
 import (
 	"iter"
+	"time"
 
 	"firn.dev/firn/internal/catalog"
 	"firn.dev/firn/internal/errs"
@@ -21,13 +22,18 @@ const bareBlobColumns = `blob.digest, blob.size, blob.key, NULL, blob.diff_id, b
 
 // PutBlob implements catalog.Blobs.
 func (t *tx) PutBlob(b *catalog.Blob) (*catalog.Blob, error) {
-	if err := t.writable(); err != nil {
+	added, err := t.exec(`INSERT INTO blob (digest, size, key, body, diff_id, leased, created) VALUES ($1, $2, $3, $4, $5, $6, $6)
+		ON CONFLICT DO NOTHING`, b.Digest, b.Size, b.Key, b.Body, b.DiffID, micros(t.now))
+	if err != nil {
 		return nil, err
 	}
-	kept, _, err := one(t, readBlob, `INSERT INTO blob (digest, size, key, body, diff_id, leased, created) VALUES ($1, $2, $3, $4, $5, $6, $6)
-		ON CONFLICT (digest) DO UPDATE SET leased = excluded.leased
-		RETURNING `+bareBlobColumns, b.Digest, b.Size, b.Key, b.Body, b.DiffID, micros(t.now))
 	t.leased = b.Digest
+	if added == 1 {
+		kept := *b
+		kept.Body, kept.Leased, kept.Created, kept.Lost = nil, t.now, t.now, time.Time{}
+		return &kept, nil
+	}
+	kept, _, err := one(t, readBlob, `UPDATE blob SET leased = $2 WHERE digest = $1 RETURNING `+bareBlobColumns, b.Digest, micros(t.now))
 	return kept, err
 }
 
@@ -62,15 +68,19 @@ func (t *tx) RestoreBlob(b *catalog.Blob, from string) error {
 	return err
 }
 
-// LinkBlob implements catalog.Blobs. Whether repository and blob are there is looked at only when nothing could be linked. A blob that the
-// transaction has just put has its lease.
+// LinkBlob implements catalog.Blobs. Whether repository and blob are there is looked at only when nothing could be linked. What the
+// transaction has just put is there and has its lease.
 func (t *tx) LinkBlob(repository catalog.ID, image, digest string) error {
+	if t.leased == digest && t.repository == repository { // both are there
+		_, err := t.exec(`INSERT INTO image_blob (repository, image, digest) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`, repository, image, digest)
+		return err
+	}
 	linked, err := t.exec(`INSERT INTO image_blob (repository, image, digest) SELECT object.id, $2, blob.digest FROM object, blob
 		WHERE object.id = $1 AND object.kind = $4 AND blob.digest = $3 ON CONFLICT DO NOTHING`, repository, image, digest, catalog.KindImageRepository)
 	if err == nil && linked == 0 {
 		err = t.hasRepository(repository)
 	}
-	if err != nil || linked == 1 && t.leased == digest {
+	if err != nil {
 		return err
 	}
 	n, err := t.exec(`UPDATE blob SET leased = $2 WHERE digest = $1`, digest, micros(t.now))

@@ -33,7 +33,7 @@ type tx struct {
 	now         time.Time
 	random      *source
 	made        uint16     // ids made so far
-	leased      string     // the digest of the blob that PutBlob has put last
+	leased      string     // the digest of the blob that PutBlob has put last, or ""
 	repository  catalog.ID // of an image repository that is there, "" before one was looked for
 	readOnly    bool
 	ended       atomic.Bool // read by whoever kept the transaction too long
