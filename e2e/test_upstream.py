@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Images of another registry through a repository that has it as its upstream: docker, an approved base, runtime environments."""
+import json
 import os
 import subprocess
 import urllib.request
@@ -10,6 +11,7 @@ from conftest import BIN, Server, remove_images
 from engine import docker, push, small_image
 from line import BASE, ROOT, Failed, Line
 from need import tool
+from oci import run
 
 TAG = (ROOT / "images/base/VERSION").read_text().strip()
 
@@ -76,6 +78,24 @@ def test_docker_pulls_what_another_registry_has(mirror, company):
         mirror.run("docker", "push", f"{place}:v1")
     metrics = urllib.request.urlopen(f"http://{mirror.host}/metrics").read().decode()
     assert f'firn_registry_upstream_fetches_total{{outcome="success",upstream="{company.host}",what="blob"}}' in metrics
+
+
+def test_what_is_attached_there_is_listed_and_pulled_here(mirror, company, tmp_path):
+    env = os.environ | {"HOME": str(tmp_path)}
+
+    def oras(command, *args):
+        return run(tool("oras"), command, "--plain-http", *args, env=env, cwd=tmp_path)
+
+    (tmp_path / "sbom.json").write_text('{"components": []}')
+    for host, password in ((company.host, company.password()), (mirror.host, mirror.server.password())):
+        run(tool("oras"), "login", host, "--plain-http", "-u", "ADMIN", "--password-stdin", env=env, text=password)
+    oras("attach", f"{company.host}/t/public/images/small:v1", "--artifact-type", "application/x.sbom", "sbom.json:application/json")
+    listed = json.loads(oras("discover", f"{mirror.host}/ml/churn/team/small:v1", "--format", "json"))["referrers"]
+    assert [r["artifactType"] for r in listed] == ["application/x.sbom"]
+    oras("pull", f"{mirror.host}/ml/churn/team/small@{listed[0]['digest']}", "-o", "back")
+    assert (tmp_path / "back/sbom.json").read_text() == '{"components": []}'
+    again = json.loads(oras("discover", f"{mirror.host}/ml/churn/team/small:v1", "--format", "json"))["referrers"]
+    assert [r["digest"] for r in again] == [listed[0]["digest"]]
 
 
 def test_who_may_not_is_told_what_is_missing(mirror, company):

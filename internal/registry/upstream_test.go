@@ -5,6 +5,7 @@ package registry_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -398,5 +399,57 @@ func TestUpstreamDrift(t *testing.T) {
 			t.Errorf("history %q", history)
 		}
 		c.want(200, "GET", manifestAt(first), nil) // what is in use stays
+	})
+}
+
+// TestUpstreamReferrers: what is attached at the upstream is listed here, comes when it is pulled by its digest, and then stays.
+func TestUpstreamReferrers(t *testing.T) {
+	t.Parallel()
+	eachFollows(t, func(t *testing.T, d *door, o *origin, _ *clock) {
+		there, c := o.as(t, "writer"), d.as(t, "reader")
+		_, sum := there.pushImage(image, "v1", randomBytes(1, 100), nil)
+		attach := func(kind string) string {
+			_, got := there.pushImage(image, "", randomBytes(2, 100), func(m *v1.Manifest) {
+				m.ArtifactType, m.Annotations = kind, map[string]string{"kind": kind}
+				m.Subject = &v1.Descriptor{MediaType: v1.MediaTypeImageManifest, Digest: digest.Digest(sum), Size: 1}
+			})
+			return got
+		}
+		sbom, signature := attach("application/sbom"), attach("application/signature")
+		list := func(filter string) map[string]string {
+			t.Helper()
+			var index v1.Index
+			if err := json.Unmarshal(c.want(200, "GET", "/v2/"+image+"/referrers/"+sum+filter, nil).body, &index); err != nil {
+				t.Fatal(err)
+			}
+			found := map[string]string{}
+			for _, m := range index.Manifests {
+				if m.Size == 0 || m.MediaType != v1.MediaTypeImageManifest || m.ArtifactType != m.Annotations["kind"] {
+					t.Errorf("listed as %+v", m)
+				}
+				found[m.Digest.String()] = m.ArtifactType
+			}
+			if len(found) != len(index.Manifests) {
+				t.Errorf("something is listed twice: %+v", index.Manifests)
+			}
+			return found
+		}
+		both := map[string]string{sbom: "application/sbom", signature: "application/signature"}
+		only := map[string]string{sbom: "application/sbom"}
+		if df := diff.Diff(both, list("")); df != "" {
+			t.Error(df)
+		}
+		if df := diff.Diff(only, list("?artifactType=application/sbom")); df != "" {
+			t.Error(df)
+		}
+		c.want(200, "GET", manifestAt(sbom), nil)
+		if df := diff.Diff(both, list("")); df != "" {
+			t.Error(df)
+		}
+		o.set(func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(http.StatusBadGateway); return true })
+		if df := diff.Diff(only, list("")); df != "" {
+			t.Error(df)
+		}
+		d.as(t, "nobody").want(404, "GET", "/v2/"+image+"/referrers/"+sum, nil)
 	})
 }

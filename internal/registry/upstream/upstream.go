@@ -22,6 +22,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"firn.dev/firn/internal/errs"
@@ -30,7 +31,7 @@ import (
 // Fetch is a request that has ended, for metrics.
 type Fetch struct {
 	Host  string // of the upstream
-	What  string // tag, manifest or blob
+	What  string // tag, manifest, referrers or blob
 	OK    bool
 	Bytes int64 // of content
 }
@@ -213,6 +214,9 @@ type Descriptor struct {
 	Digest    string
 	MediaType string
 	Size      int64
+	// What it is, when it is attached to another manifest.
+	ArtifactType string
+	Annotations  map[string]string
 }
 
 // Resolve asks what a tag or digest names now.
@@ -232,7 +236,7 @@ func (i *Image) Resolve(ctx context.Context, reference string) (Descriptor, erro
 	if err != nil {
 		return Descriptor{}, i.failed(reference, err)
 	}
-	return Descriptor{d.Digest.String(), string(d.MediaType), d.Size}, nil
+	return Descriptor{Digest: d.Digest.String(), MediaType: string(d.MediaType), Size: d.Size}, nil
 }
 
 // Manifest reads a manifest, which has the digest.
@@ -248,6 +252,28 @@ func (i *Image) Manifest(ctx context.Context, digest string) (body []byte, media
 	}
 	i.observe("manifest", nil, int64(len(got.Manifest)))
 	return got.Manifest, string(got.MediaType), nil
+}
+
+// Referrers lists what is attached to a manifest: what the upstream's referrers API says, or the tag that stands in for it.
+//
+// Errors: Denied; Unavailable.
+func (i *Image) Referrers(ctx context.Context, digest string) ([]Descriptor, error) {
+	ctx, cancel := context.WithTimeout(ctx, i.client.Patience)
+	defer cancel()
+	var list *v1.IndexManifest
+	index, err := remote.Referrers(i.ref.Digest(digest), remote.Reuse(i.puller), remote.WithContext(ctx))
+	if err == nil {
+		list, err = index.IndexManifest()
+	}
+	i.observe("referrers", err, 0)
+	if err != nil {
+		return nil, i.failed("the list of what is attached to "+digest, err)
+	}
+	all := make([]Descriptor, len(list.Manifests))
+	for i, d := range list.Manifests {
+		all[i] = Descriptor{d.Digest.String(), string(d.MediaType), d.Size, d.ArtifactType, d.Annotations}
+	}
+	return all, nil
 }
 
 // Blob reads a blob of a size. Reading fails when there is more or less of it, or when nothing comes for the time of patience; whether it has
