@@ -42,7 +42,7 @@ func (b *Backend) List(ctx context.Context) iter.Seq2[compute.Status, error] {
 				return
 			}
 			b.watch(id, c)
-			if !yield(b.status(id, c), nil) {
+			if !yield(b.status(ctx, id, c), nil) {
 				return
 			}
 		}
@@ -50,7 +50,7 @@ func (b *Backend) List(ctx context.Context) iter.Seq2[compute.Status, error] {
 }
 
 // status is what a container says of its task.
-func (b *Backend) status(id compute.TaskID, c container.InspectResponse) compute.Status {
+func (b *Backend) status(ctx context.Context, id compute.TaskID, c container.InspectResponse) compute.Status {
 	labels := maps.Clone(c.Config.Labels)
 	for _, own := range []string{labelInstall, labelTask, labelTimeout, labelGroup, labelNetwork} {
 		delete(labels, own)
@@ -60,7 +60,7 @@ func (b *Backend) status(id compute.TaskID, c container.InspectResponse) compute
 	case c.State.Status == container.StateCreated:
 		s.Phase = compute.Created
 	case over(c):
-		s.Phase, s.Exit = compute.Exited, b.exit(id, c)
+		s.Phase, s.Exit = compute.Exited, b.exit(ctx, id, c)
 	default:
 		s.IP = b.address(c.Config.Labels, c.NetworkSettings.Networks)
 	}

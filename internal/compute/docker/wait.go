@@ -9,6 +9,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/events"
 	"github.com/moby/moby/client"
 
 	"firn.dev/firn/internal/compute"
@@ -62,7 +63,7 @@ func (b *Backend) waitOnce(ctx context.Context, id compute.TaskID) (exit compute
 	if !over(c) {
 		return compute.Exit{}, false, b.fail(ctx, fmt.Errorf("still %s", c.State.Status), errs.Unavailable, "task %s", id)
 	}
-	return b.exit(id, c), true, nil
+	return b.exit(ctx, id, c), true, nil
 }
 
 // over tells whether a container has run and ended.
@@ -71,21 +72,48 @@ func over(c container.InspectResponse) bool {
 }
 
 // exit says how an ended container ended.
-func (b *Backend) exit(id compute.TaskID, c container.InspectResponse) compute.Exit {
+func (b *Backend) exit(ctx context.Context, id compute.TaskID, c container.InspectResponse) compute.Exit {
 	e := compute.Exit{Code: c.State.ExitCode, Reason: compute.ReasonExit, Detail: c.State.Error, At: moment(c.State.FinishedAt)}
 	b.mu.Lock()
 	stopped := b.stopped[id]
 	b.mu.Unlock()
 	deadline, limited := deadlineOf(c)
+	late := limited && !e.At.Before(deadline)
 	switch {
-	case c.State.OOMKilled && e.Code != 0:
+	case e.Code != 0 && c.State.OOMKilled, e.Code == killed && !late && !stopped && b.starved(ctx, c):
 		e.Reason, e.Detail = compute.ReasonMemory, fmt.Sprintf("it used more than %d bytes of memory", c.HostConfig.Memory)
-	case limited && !e.At.Before(deadline):
+	case late:
 		e.Reason, e.Detail = compute.ReasonTimeout, "it ran longer than "+c.Config.Labels[labelTimeout]
 	case stopped:
 		e.Reason = compute.ReasonStopped
 	}
 	return e
+}
+
+// oomGrace is how long after the end of a container the engine may learn why it was killed.
+const oomGrace = time.Second
+
+// killed is the exit code of who was killed: 128 and SIGKILL.
+const killed = 137
+
+// starved tells whether a container that was killed had come to the end of its memory although its state does not say so: when the engine
+// learns that after it has learned of the end, it has an event only.
+func (b *Backend) starved(ctx context.Context, c container.InspectResponse) bool {
+	if c.HostConfig.Memory == 0 {
+		return false
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	found := b.engine.Events(ctx, client.EventsListOptions{
+		Since: c.State.StartedAt, Until: moment(c.State.FinishedAt).Add(oomGrace).Format(time.RFC3339Nano),
+		Filters: make(client.Filters).Add("container", c.ID).Add("event", string(events.ActionOOM)),
+	})
+	select {
+	case <-found.Messages:
+		return true
+	case <-found.Err: // io.EOF: there is none
+		return false
+	}
 }
 
 // deadlineOf gives when a started container must have ended, if ever.
