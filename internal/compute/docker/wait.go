@@ -4,7 +4,9 @@ package docker
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -111,7 +113,10 @@ func (b *Backend) starved(ctx context.Context, c container.InspectResponse) bool
 	select {
 	case <-found.Messages:
 		return true
-	case <-found.Err: // io.EOF: there is none
+	case err := <-found.Err:
+		if !errors.Is(err, io.EOF) { // the end of the list
+			b.log.Warn("the engine does not say whether a container ran out of memory", "container", c.ID, "error", err)
+		}
 		return false
 	}
 }
