@@ -37,9 +37,12 @@ func (m *multipart) fill(reading, sending context.Context, head content, r io.Re
 		if p, err = m.store.newPart(); err != nil {
 			break
 		}
-		var k int64
-		k, readErr, err = p.fill(reading, r, buffer[:])
-		if read += k; err == nil && p.size < partSize {
+		if readErr == nil { // else it came with the end of the last part
+			var k int64
+			k, readErr, err = p.fill(reading, r, buffer[:])
+			read += k
+		}
+		if err == nil && p.size < partSize {
 			rest = p
 			break
 		}

@@ -180,7 +180,7 @@ type link struct {
 	conn     *sql.Conn
 	file     string
 	prepared map[string]*sql.Stmt
-	wrote    bool // set when a statement has changed rows, or may have
+	wrote    bool // set when the transaction has changed, or may have
 }
 
 // The number of statement texts one connection keeps prepared. Only filters make texts of many shapes.

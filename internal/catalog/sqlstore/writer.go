@@ -82,6 +82,7 @@ func (c *call) attempt(l *link, fn body) error {
 	e := gone
 	defer func() { c.ran <- e }()
 	said, failed := fn(l)
+	l.wrote = l.wrote || failed != nil // some errors of SQLite end the transaction
 	switch {
 	case said != nil:
 		e = revert
@@ -188,12 +189,12 @@ func (w *writer) careful(line []*call) (calls []*call, err error) {
 	return calls, w.link.run("COMMIT")
 }
 
-// pass gives the turn to a call and takes it back. It tells whether the call has changed rows, or may have.
+// pass gives the turn to a call and takes it back. It tells whether the call has changed the transaction, or may have.
 func (w *writer) pass(c *call) (e effect, wrote bool) {
 	w.link.wrote = false
 	c.turn <- w.link
 	e = <-c.ran
-	return e, w.link.wrote
+	return e, w.link.wrote || e == gone
 }
 
 // within runs a call inside a savepoint. An error means that the transaction around it is broken.
