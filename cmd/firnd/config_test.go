@@ -127,7 +127,7 @@ func TestWrongSettings(t *testing.T) {
 		{"bucket", []string{"--blobs", "s3://Bad_Bucket"}, nil, "", []string{"'Bad_Bucket' is no name of a bucket"}},
 		{"endpoint", []string{"--blobs", "s3://bucket?endpoint=host"}, nil, "", []string{"the endpoint 'host' of a bucket must look like https://HOST[:PORT]"}},
 		{"redirect without a bucket", []string{"--redirect-pulls"}, nil, "", []string{"redirect-pulls needs blobs in S3"}},
-		{"upstream with a path", []string{"--upstreams", "docker.io,https://registry.test/team"}, nil, "", []string{"upstreams: 'https://registry.test/team' is no HOST[:PORT]"}},
+		{"upstream with a path", []string{"--upstreams", "images.example.org,https://registry.test/team"}, nil, "", []string{"upstreams: 'https://registry.test/team' is no HOST[:PORT]"}},
 		{"log format", []string{"--log-format", "xml"}, nil, "", []string{"log-format 'xml' is not available: text or json"}},
 	}
 	for _, tt := range tests {

@@ -22,13 +22,13 @@ import (
 
 func TestCheck(t *testing.T) {
 	t.Parallel()
-	c := New(Options{Approved: []string{"registry.example.com", "registry.example.com:5000", "localhost:5000", "127.0.0.1:5000", "[::1]:5000", "docker.io"}})
+	c := New(Options{Approved: []string{"registry.example.com", "registry.example.com:5000", "localhost:5000", "127.0.0.1:5000", "[::1]:5000", "images.example.org"}})
 	for text, want := range map[string]string{
 		"https://registry.example.com":                 "https://registry.example.com",
 		"https://Registry.Example.com/":                "https://registry.example.com",
 		"https://registry.example.com/a/b-c/d_e/":      "https://registry.example.com/a/b-c/d_e",
 		"https://registry.example.com:5000/team":       "https://registry.example.com:5000/team",
-		"https://docker.io/library":                    "https://docker.io/library",
+		"https://images.example.org/library":                    "https://images.example.org/library",
 		"http://localhost:5000/x":                      "http://localhost:5000/x",
 		"http://127.0.0.1:5000":                        "http://127.0.0.1:5000",
 		"http://[::1]:5000":                            "http://[::1]:5000",
@@ -69,15 +69,15 @@ func long(s string) string { return strings.Repeat(s, 201) }
 
 func TestParseHosts(t *testing.T) {
 	t.Parallel()
-	got, err := ParseHosts(" Registry.example.com ,,127.0.0.1:5000,[::1]:5000, docker.io")
-	if err != nil || !slices.Equal(got, []string{"registry.example.com", "127.0.0.1:5000", "[::1]:5000", "docker.io"}) {
+	got, err := ParseHosts(" Registry.example.com ,,127.0.0.1:5000,[::1]:5000, images.example.org")
+	if err != nil || !slices.Equal(got, []string{"registry.example.com", "127.0.0.1:5000", "[::1]:5000", "images.example.org"}) {
 		t.Errorf("%q, %v", got, err)
 	}
 	if got, err := ParseHosts(""); err != nil || len(got) > 0 {
 		t.Errorf("%q, %v", got, err)
 	}
 	for _, bad := range []string{"https://registry.example.com", "registry.example.com/team", "user@registry.example.com", "a b", "registry.example.com:x", ":5000"} {
-		if got, err := ParseHosts("docker.io," + bad); err == nil || !strings.Contains(err.Error(), bad) {
+		if got, err := ParseHosts("images.example.org," + bad); err == nil || !strings.Contains(err.Error(), bad) {
 			t.Errorf("%q gives %q, %v", bad, got, err)
 		}
 	}
