@@ -28,7 +28,7 @@ func TestCheck(t *testing.T) {
 		"https://Registry.Example.com/":                "https://registry.example.com",
 		"https://registry.example.com/a/b-c/d_e/":      "https://registry.example.com/a/b-c/d_e",
 		"https://registry.example.com:5000/team":       "https://registry.example.com:5000/team",
-		"https://images.example.org/library":                    "https://images.example.org/library",
+		"https://images.example.org/library":           "https://images.example.org/library",
 		"http://localhost:5000/x":                      "http://localhost:5000/x",
 		"http://127.0.0.1:5000":                        "http://127.0.0.1:5000",
 		"http://[::1]:5000":                            "http://[::1]:5000",
