@@ -59,23 +59,30 @@ func (g *Registry) referrers(ctx context.Context, repository catalog.ID, image, 
 	return found, err
 }
 
-// addReferrers adds to what is here what the upstream has and who pulls it by its digest gets. Without an answer what is here is listed.
+// addReferrers adds to what is here what the upstream has and who pulls it by its digest gets. It is asked once in
+// askRest. Without an answer what is here is listed.
 func (f *followed) addReferrers(ctx context.Context, about string, here []v1.Descriptor) []v1.Descriptor {
-	answer, err := shared(ctx, &f.upstreams.asking, string(f.repository.ID)+" "+rulesOf(f.repository).Upstream+" "+f.image+" about "+about, func(ctx context.Context) (any, error) {
-		image, err := f.open(ctx)
+	at := f.tag("about " + about)
+	known, ok := f.told(at, true)
+	if !ok {
+		answer, err := shared(ctx, &f.upstreams.asking, string(at.repository)+" "+at.source+" "+at.image+" "+at.reference, func(ctx context.Context) (any, error) {
+			image, err := f.open(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return image.Referrers(ctx, about)
+		})
 		if err != nil {
-			return nil, err
+			f.Log.Warn("an upstream does not list what is attached to an image: what is here is listed", "image", f.path(about), "error", err)
 		}
-		return image.Referrers(ctx, about)
-	})
-	if err != nil {
-		f.Log.Warn("an upstream does not list what is attached to an image: what is here is listed", "image", f.path(about), "error", err)
-		return here
+		known.referrers, _ = answer.([]upstream.Descriptor)
+		if ctx.Err() == nil { // else only who asked is gone
+			f.upstreams.put(at, answerThere{referrers: known.referrers, err: err, at: f.Now()}, f.Now().Add(-askRest))
+		}
 	}
-	there, _ := answer.([]upstream.Descriptor)
-	for _, d := range there {
-		known := slices.ContainsFunc(here, func(h v1.Descriptor) bool { return string(h.Digest) == d.Digest })
-		if !known && checkDigest(d.Digest) == nil {
+	for _, d := range known.referrers {
+		listed := slices.ContainsFunc(here, func(h v1.Descriptor) bool { return string(h.Digest) == d.Digest })
+		if !listed && checkDigest(d.Digest) == nil {
 			here = append(here, v1.Descriptor{
 				MediaType: d.MediaType, Digest: digest.Digest(d.Digest), Size: d.Size, ArtifactType: d.ArtifactType, Annotations: d.Annotations,
 			})

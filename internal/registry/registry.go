@@ -9,7 +9,8 @@
 // Authorizer do. Only cmd/firnd builds it.
 //
 // Without a login a request may pull what a grant to PUBLIC opens. To pull, list and mount from, an identity needs READ or WRITE on the image repository; to push, tag, delete, or see an upload, WRITE; OWNERSHIP includes
-// both. Who may not pull is told that the repository does not exist. Privileges are looked up where a request starts.
+// both. Who may not pull is told that the repository does not exist. Privileges are looked up where a request starts, and
+// remembered for a second (admit.go).
 //
 // Read route.go for what is served, errors.go for how failures are told, upload.go for when a push is durable, upstream.go for repositories
 // whose images come from another registry.

@@ -52,9 +52,10 @@ type tagThere struct {
 	image, reference string
 }
 
-// answerThere is what an upstream said about a tag.
+// answerThere is what an upstream said about a tag, or a digest.
 type answerThere struct {
 	descriptor upstream.Descriptor
+	referrers  []upstream.Descriptor // when the question was what is attached
 	err        error
 	at         time.Time
 }
@@ -175,7 +176,7 @@ func (f *followed) ask(ctx context.Context, reference string, here bool) (upstre
 			return known.descriptor, known.err
 		}
 		d, err := f.resolve(ctx, reference)
-		f.upstreams.put(at, answerThere{d, err, f.Now()}, f.Now().Add(-askRest))
+		f.upstreams.put(at, answerThere{descriptor: d, err: err, at: f.Now()}, f.Now().Add(-askRest))
 		if err != nil && here {
 			f.Log.Warn("an upstream does not say what a tag names: what is here is served", "image", f.path(reference), "error", err)
 		}

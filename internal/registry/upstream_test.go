@@ -405,7 +405,7 @@ func TestUpstreamDrift(t *testing.T) {
 // TestUpstreamReferrers: what is attached at the upstream is listed here, comes when it is pulled by its digest, and then stays.
 func TestUpstreamReferrers(t *testing.T) {
 	t.Parallel()
-	eachFollows(t, func(t *testing.T, d *door, o *origin, _ *clock) {
+	eachFollows(t, func(t *testing.T, d *door, o *origin, clock *clock) {
 		there, c := o.as(t, "writer"), d.as(t, "reader")
 		_, sum := there.pushImage(image, "v1", randomBytes(1, 100), nil)
 		attach := func(kind string) string {
@@ -447,6 +447,10 @@ func TestUpstreamReferrers(t *testing.T) {
 			t.Error(df)
 		}
 		o.set(func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(http.StatusBadGateway); return true })
+		if df := diff.Diff(both, list("")); df != "" { // it is not asked again for a minute
+			t.Error(df)
+		}
+		clock.advance(time.Minute)
 		if df := diff.Diff(only, list("")); df != "" {
 			t.Error(df)
 		}

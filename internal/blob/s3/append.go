@@ -107,13 +107,12 @@ func (s *Store) Abort(ctx context.Context, key string) error {
 	if err := blob.CheckKey(key); err != nil {
 		return err
 	}
-	st, err := s.load(ctx, key)
+	st, err := s.read(ctx, key, nil)
 	if errs.Is(err, errs.NotFound) {
 		return nil
 	} else if err != nil {
 		return err
 	}
-	st.close()
 	m := &multipart{store: s, key: key, id: st.Upload}
 	if err := m.abort(ctx); err != nil {
 		return s.failure(err, key)

@@ -73,7 +73,7 @@ func TestMemory(t *testing.T) {
 	}
 }
 
-// TestNoScratch: a server without a folder for temporary files says so.
+// TestNoScratch: a server without a folder for temporary files says so, and an upload can be given up all the same.
 func TestNoScratch(t *testing.T) {
 	t.Parallel()
 	o := s3test.Options(t)
@@ -87,4 +87,16 @@ func TestNoScratch(t *testing.T) {
 		t.Fatal(err)
 	}
 	add(t, s, "a", 0, random(mib))
+	if err := os.Remove(o.Scratch); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Append(t.Context(), "a", mib, &pausing{}); !errs.Is(err, errs.Exhausted) {
+		t.Errorf("append without a folder: %v", err)
+	}
+	if err := s.Abort(t.Context(), "a"); err != nil {
+		t.Errorf("abort without a folder: %v", err)
+	}
+	if left := leftovers(t, o); len(left) > 0 {
+		t.Errorf("what stays after the abort: %v", left)
+	}
 }

@@ -8,7 +8,7 @@
 // every character of a key, so objects are listed in the order of their keys.
 //
 // An unfinished blob is a multipart upload of the final object: nothing is copied or moved when it is finished. Read state.go
-// for what is remembered of it, append.go for how it grows, retry.go for what is tried again.
+// for what is remembered of it, append.go for how it grows, content.go for where bytes wait, retry.go for what is tried again.
 package s3
 
 import (

@@ -75,21 +75,28 @@ const maxLine = 4 << 20
 
 // load reads the state of an unfinished blob, to be closed.
 //
-// Errors: NotFound; Corrupt.
-func (s *Store) load(ctx context.Context, key string) (st *state, err error) {
-	var line []byte
-	var tails int64
+// Errors: NotFound; Corrupt; Exhausted without room for the tails.
+func (s *Store) load(ctx context.Context, key string) (*state, error) {
 	file, err := s.scratch()
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			_ = file.Close()
-		}
-	}()
-	st = &state{key: key, file: file}
-	err = s.retry(ctx, func() error {
+	st, err := s.read(ctx, key, file)
+	if err != nil {
+		_ = file.Close()
+		return nil, err
+	}
+	return st, nil
+}
+
+// read reads the state of an unfinished blob with its tails into a file, or with nil without them: that needs no room.
+//
+// Errors: NotFound; Corrupt.
+func (s *Store) read(ctx context.Context, key string, file *os.File) (*state, error) {
+	var line []byte
+	var tails int64
+	st := &state{key: key, file: file}
+	err := s.retry(ctx, func() error {
 		r, o, _, err := s.core.GetObject(ctx, s.o.Bucket, s.partial(key), minio.GetObjectOptions{})
 		if err != nil {
 			return err
@@ -107,6 +114,9 @@ func (s *Store) load(ctx context.Context, key string) (st *state, err error) {
 	if err := json.Unmarshal(line, st); err != nil {
 		return nil, errs.Wrap(err, errs.Corrupt, "the state of unfinished blob %s is damaged", key)
 	}
+	if file == nil {
+		return st, nil
+	}
 	now, before := &st.Now, &st.Before
 	if now.Size < 0 || before.Size < 0 || tails != now.Size+before.Size || max(now.Parts, before.Parts) > len(st.Parts) {
 		return nil, errs.New(errs.Corrupt, "the state of unfinished blob %s has %d bytes too few or too many", key, tails)
@@ -115,11 +125,13 @@ func (s *Store) load(ctx context.Context, key string) (st *state, err error) {
 	return st, nil
 }
 
-// split reads a line, and what is behind it into a file.
+// split reads a line, and what is behind it into a file, unless that is nil.
 func split(r io.Reader, file *os.File) (line []byte, behind int64, err error) {
 	lines := bufio.NewReader(io.LimitReader(r, maxLine))
 	line, err = lines.ReadBytes('\n')
-	if err != nil && err != io.EOF {
+	if err == io.EOF || err == nil && file == nil {
+		return line, 0, nil
+	} else if err != nil {
 		return nil, 0, err
 	}
 	rest := io.MultiReader(io.LimitReader(lines, int64(lines.Buffered())), r)
@@ -161,10 +173,7 @@ func (s *Store) save(ctx context.Context, st *state) error {
 
 // settle finds out what became of a write that failed: it may have been done, or somebody else's has.
 func (s *Store) settle(ctx context.Context, st *state, failed error) error {
-	now, err := s.load(ctx, st.key)
-	if err == nil {
-		now.close() // its tails are not looked at
-	}
+	now, err := s.read(ctx, st.key, nil)
 	switch {
 	case err == nil && now.Write == st.Write:
 		st.etag = now.etag
