@@ -7,11 +7,13 @@ the base image firn/base-cpu (bin/firnd base build cpu --local).
 import concurrent.futures
 import io
 import json
+import os
 import pathlib
 import re
 import subprocess
 import sys
 import tarfile
+import tempfile
 
 import pytest
 
@@ -125,7 +127,10 @@ def images():
 
 
 def snow(name: str) -> tuple[bool, set[str]]:
-    done = subprocess.run([SNOW, "custom-image", "validate", tag(name)], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    # Each has a home of its own: two that make the directory of their logs at once fail with "File exists".
+    with tempfile.TemporaryDirectory() as home:
+        done = subprocess.run([SNOW, "custom-image", "validate", tag(name)], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              env={**os.environ, "SNOWFLAKE_HOME": home})
     failed = set(re.findall(r"\[FAIL\] ([A-Za-z0-9_.-]+):", done.stdout))
     assert (done.returncode == 0) == (not failed), done.stdout
     assert "[PASS] image_exists" in done.stdout, done.stdout

@@ -81,7 +81,11 @@ func TestBuild(t *testing.T) {
 	})
 	t.Run("stop", func(t *testing.T) {
 		t.Parallel()
-		id := dockerRun(t, "run", "--detach", "--rm", "--network=none", image, "bash", "-c", "sleep 600; true")
+		id := dockerRun(t, "run", "--detach", "--rm", "--network=none", image, "bash", "-c", "echo up; sleep 600; true")
+		// The kernel drops a signal to PID 1 that comes before PID 1 says how it handles it.
+		for dockerRun(t, "logs", id) != "up" {
+			time.Sleep(20 * time.Millisecond)
+		}
 		begin := time.Now()
 		dockerRun(t, "stop", "--time=30", id)
 		if took := time.Since(begin); took > 10*time.Second {
