@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -80,6 +82,105 @@ func TestSilentClients(t *testing.T) {
 			got, err := io.ReadAll(resp.Body)
 			if err != nil || !strings.HasPrefix(string(got), tt.want) {
 				t.Errorf("%.100s, %v", got, err)
+			}
+		})
+	}
+}
+
+// TestIdleReaders: an answer that the client takes no more is broken off; one that it takes slowly is not, neither one that is made
+// slowly, nor the next request on a connection that has rested.
+func TestIdleReaders(t *testing.T) {
+	t.Parallel()
+	const short, size = time.Second, 64 << 20 // more than the buffers of two sockets
+	path := filepath.Join(t.TempDir(), "layer")
+	if err := os.WriteFile(path, make([]byte, size), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	answers := map[string]http.HandlerFunc{
+		"a file": func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, path) },
+		"bytes":  func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, size)) },
+		"a stream": func(w http.ResponseWriter, _ *http.Request) {
+			f, err := os.Open(path)
+			if err != nil {
+				panic(err)
+			}
+			defer f.Close()
+			_, _ = io.Copy(w, bufio.NewReader(f))
+		},
+	}
+	doors := map[string]func(*httptest.Server){
+		"HTTP/1.1": (*httptest.Server).Start,
+		"TLS":      (*httptest.Server).StartTLS,
+		"HTTP/2":   func(s *httptest.Server) { s.EnableHTTP2 = true; s.StartTLS() },
+	}
+	start := func(t *testing.T, door string, answer http.HandlerFunc) (*http.Client, string, <-chan struct{}) {
+		over := make(chan struct{}, 3)
+		s := httptest.NewUnstartedServer(patiently(short, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			answer(w, r)
+			over <- struct{}{}
+		})))
+		doors[door](s)
+		t.Cleanup(s.Close)
+		return s.Client(), s.URL, over
+	}
+	for door := range doors {
+		for name, answer := range answers {
+			t.Run(door+", "+name+" not taken", func(t *testing.T) {
+				t.Parallel()
+				c, url, over := start(t, door, answer)
+				resp, err := c.Get(url) //nolint:noctx // the server ends it
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer resp.Body.Close()
+				<-over
+				if n, err := io.Copy(io.Discard, resp.Body); err == nil || n == size {
+					t.Errorf("%d bytes, %v", n, err)
+				}
+			})
+			t.Run(door+", "+name+" taken slowly", func(t *testing.T) {
+				t.Parallel()
+				c, url, _ := start(t, door, answer)
+				resp, err := c.Get(url) //nolint:noctx // the server ends it
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer resp.Body.Close()
+				taken, began := int64(0), time.Now()
+				for err == nil {
+					var n int64
+					n, err = io.CopyN(io.Discard, resp.Body, size/16)
+					taken += n
+					time.Sleep(short / 5) // what is tested is a client that takes its time
+				}
+				if taken != size || err != io.EOF || time.Since(began) < 3*short {
+					t.Errorf("%d bytes, %v in %s", taken, err, time.Since(began))
+				}
+			})
+		}
+		t.Run(door+", made slowly", func(t *testing.T) {
+			t.Parallel()
+			c, url, _ := start(t, door, func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/empty" {
+					w.WriteHeader(http.StatusNoContent)
+					return
+				}
+				fmt.Fprint(w, "first, ")
+				_ = http.NewResponseController(w).Flush()
+				time.Sleep(3 * short) // what is tested is a server that takes its time
+				fmt.Fprint(w, "second")
+			})
+			for _, path := range []string{"/", "/empty"} {
+				resp, err := c.Get(url + path) //nolint:noctx // the server ends it
+				if err != nil {
+					t.Fatal(path, err)
+				}
+				text, err := io.ReadAll(resp.Body)
+				resp.Body.Close()
+				if err != nil || path == "/" && string(text) != "first, second" {
+					t.Errorf("%s: %q, %v", path, text, err)
+				}
+				time.Sleep(3 * short) // the connection rests
 			}
 		})
 	}

@@ -42,9 +42,16 @@ func timeCell(t time.Time) *string {
 	if t.IsZero() {
 		return nil
 	}
-	ms := t.UnixMilli()
-	s := strconv.FormatInt(ms/1000, 10) + "." + strconv.FormatInt(1000+((ms%1000)+1000)%1000, 10)[1:]
-	return &s
+	return secondsCell(t.UnixMilli(), 1000)
+}
+
+// eventTimeCell gives a cell of a TIMESTAMP_LTZ(6) column: two events of one millisecond have an order.
+func eventTimeCell(t time.Time) *string { return secondsCell(t.UnixMicro(), 1000_000) }
+
+// secondsCell gives a number of parts of a second as seconds; per is how many parts a second has, a power of ten.
+func secondsCell(parts, per int64) *string {
+	fraction := strconv.FormatInt(per+(parts%per+per)%per, 10)[1:]
+	return textCell(strconv.FormatInt(parts/per, 10) + "." + fraction)
 }
 
 // jsonCell gives a cell of a variant, object or array column.

@@ -15,7 +15,7 @@ import (
 
 // imageEvents is INFORMATION_SCHEMA.IMAGE_EVENTS: what happened to the images of the database that the role may pull, newest first.
 func imageEvents() relation {
-	columns := append([]rowset.Column{rowset.TimestampColumn("EVENT_TIME")}, textColumns(
+	columns := append([]rowset.Column{{Name: "EVENT_TIME", Type: rowset.TimestampLTZ, Scale: 6}}, textColumns(
 		"EVENT_KIND REPOSITORY_CATALOG REPOSITORY_SCHEMA REPOSITORY_NAME IMAGE_NAME TAG DIGEST PREVIOUS_DIGEST USER_NAME ENVIRONMENT_NAME")...)
 	return relation{
 		columns: columns,
@@ -54,7 +54,7 @@ func (l *listing) imageEvents(database string) error {
 		n := names[e.Repository]
 		l.add(n.Object, func() []*string {
 			return []*string{
-				timeCell(e.Time), textCell(string(e.Kind)), textCell(n.Database), textCell(n.Schema), textCell(n.Object), textCell(e.Image), orNull(e.Tag),
+				eventTimeCell(e.Time), textCell(string(e.Kind)), textCell(n.Database), textCell(n.Schema), textCell(n.Object), textCell(e.Image), orNull(e.Tag),
 				orNull(e.Digest), orNull(e.Previous), orNull(e.User), environment,
 			}
 		})

@@ -84,7 +84,7 @@ func TestImageFacts(t *testing.T) {
 			{Kind: catalog.ImageDrifted, Tag: "v1", Digest: digest("c"), Previous: digest("a"), User: "PAULA", Environment: "MY_CRE"},
 			{Kind: catalog.ImagePulled, Digest: digest("c")},
 		} {
-			at = at.Add(time.Second)
+			at = at.Add(time.Microsecond) // their order can be asked for
 			e.Repository, e.Image, e.Time = repo, "app", at
 			if err := tx.AddImageEvent(e); err != nil {
 				return err
@@ -99,7 +99,7 @@ func TestImageFacts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "app | v1 | " + digest("c") + " | d/s/repo/app:v1 | 1112 | 1 | 1000 | 1767323049.000 | PAULA\n"
+	want := "app | v1 | " + digest("c") + " | d/s/repo/app:v1 | 1112 | 1 | 1000 | 1767323045.000 | PAULA\n"
 	if got := cells(result.Rowset, "image_name", "tags", "digest", "image_path", "size", "layers_shared", "size_shared", "last_pulled_on", "pushed_by"); got != want {
 		t.Errorf("images are %swant %s", got, want)
 	}
