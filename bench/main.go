@@ -16,6 +16,7 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"firn.dev/firn/internal/cachedisk"
@@ -50,7 +51,7 @@ func main() {
 		cachedisk.Main(os.Args[2:])
 		return
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	benches := []bench{
 		{"select1", select1}, {"submit", submit}, {"show", show}, {"idle", idle}, {"job_start", jobStart}, {"job_user_line", jobUserLine},

@@ -3,9 +3,11 @@
 package registry
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -104,6 +106,12 @@ func (g *Registry) putUpload(w http.ResponseWriter, r *request) error {
 	if err := checkDigest(digest); err != nil {
 		return err
 	}
+	if done, err := g.putSmall(r, digest); done || err != nil {
+		if err == nil {
+			created(w, r, digest)
+		}
+		return err
+	}
 	u, release, err := g.writeUpload(r)
 	if err != nil {
 		return err
@@ -130,6 +138,47 @@ func (g *Registry) putUpload(w http.ResponseWriter, r *request) error {
 	created(w, r, digest)
 	return nil
 }
+
+// putSmall takes a small blob of which the body of a PUT is all. That the upload has no row, so that nothing was sent before, shows in the
+// transaction that makes the blob. Where the body is not all, done is false, and it can be read once more.
+func (g *Registry) putSmall(r *request, digest string) (done bool, err error) {
+	if r.ContentLength <= 0 || r.ContentLength > smallBlob || r.Header.Get("Content-Range") != "" {
+		return false, nil
+	}
+	at, err := g.admit(r, catalog.Write)
+	if err != nil {
+		return false, err
+	}
+	u, err := g.freshUpload(r, at)
+	if u == nil || err != nil {
+		return false, err
+	}
+	content, broke := readHead(r.Body, r.ContentLength, smallBlob)
+	rest, end := io.Pipe()
+	_ = end.CloseWithError(broke) // it never fails
+	r.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(content), rest), r.Body}
+	if broke != nil { // the client may be gone, but what came is kept
+		r.Request = r.WithContext(context.WithoutCancel(r.Context()))
+		return false, nil
+	}
+	h := newHash(digest)
+	h.Write(content)
+	if verify(h, digest) != nil {
+		return false, nil
+	}
+	u.unseen = true
+	err = g.commit(r.Context(), u, &catalog.Blob{Digest: digest, Size: int64(len(content)), Body: content})
+	if errors.Is(err, errSeen) {
+		return false, nil
+	}
+	return true, err
+}
+
+// errSeen tells that an upload has a row.
+var errSeen = errors.New("the upload has a row")
 
 // endedBefore tells whether an upload without content is to end as a blob that the image holds: it has ended so before, and the answer was
 // lost. Who asks again will not send the blob either, so its lease is renewed.
@@ -257,6 +306,25 @@ func (g *Registry) finish(ctx context.Context, u *upload, digest string) (*catal
 	return b, nil
 }
 
+// stillOurs tells whether an upload, at its end, is what it was when this request began.
+func (g *Registry) stillOurs(tx catalog.Tx, u *upload) error {
+	if !u.stored && !u.unseen {
+		return nil
+	}
+	row, err := tx.Upload(u.ID)
+	switch {
+	case u.unseen && err == nil:
+		return errSeen
+	case u.unseen:
+		return unlessMissing(err)
+	case err != nil: // without its row the collector may have taken the content for garbage
+		return coded(blobUploadUnknown, err)
+	case u.claimed && row.Writer != g.Writer:
+		return occupied(u.ID)
+	}
+	return nil
+}
+
 // commit makes a durable blob visible in the image and ends the upload.
 func (g *Registry) commit(ctx context.Context, u *upload, b *catalog.Blob) error {
 	var kept *catalog.Blob
@@ -268,14 +336,8 @@ func (g *Registry) commit(ctx context.Context, u *upload, b *catalog.Blob) error
 		if err := fits(tx, at, b.Digest, u.ID, b.Size); err != nil {
 			return err
 		}
-		if u.stored { // without its row the collector may have taken the content for garbage
-			row, err := tx.Upload(u.ID)
-			if err != nil {
-				return coded(blobUploadUnknown, err)
-			}
-			if u.claimed && row.Writer != g.Writer {
-				return occupied(u.ID)
-			}
+		if err := g.stillOurs(tx, u); err != nil {
+			return err
 		}
 		if kept, err = tx.PutBlob(b); err != nil {
 			return err

@@ -175,6 +175,29 @@ func TestWrongDigest(t *testing.T) {
 	d.wantNoGarbage(t)
 }
 
+// TestSmallPut: the body of a PUT alone is the blob only when nothing was sent before.
+func TestSmallPut(t *testing.T) {
+	t.Parallel()
+	d := serve(t)
+	owner, writer := d.as(t, "owner"), d.as(t, "writer")
+	body := randomBytes(7, 1000)
+	digest, all := sha256Of(body), append(randomBytes(8, 10), body...)
+	for name, before := range map[string][]byte{"other content": []byte("other"), "the same content": body} {
+		at := owner.want(202, "PATCH", owner.begin(), bytes.NewReader(before)).Header.Get("Location")
+		if r := owner.want(400, "PUT", at+"?digest="+digest, bytes.NewReader(body)); r.code() != "DIGEST_INVALID" {
+			t.Errorf("%s before it: %s", name, r.body)
+		}
+		owner.want(404, "HEAD", "/v2/"+image+"/blobs/"+digest, nil)
+	}
+	at := owner.want(202, "PATCH", owner.begin(), bytes.NewReader(all[:10])).Header.Get("Location")
+	writer.want(404, "PUT", at+"?digest="+digest, bytes.NewReader(body))
+	owner.want(201, "PUT", at+"?digest="+sha256Of(all), bytes.NewReader(body))
+	owner.wantBlob(sha256Of(all), all)
+	owner.want(201, "PUT", owner.begin()+"?digest="+digest, bytes.NewReader(body))
+	owner.wantBlob(digest, body)
+	d.wantNoGarbage(t)
+}
+
 // TestResume: what a broken request brought counts, a chunk elsewhere does not.
 func TestResume(t *testing.T) {
 	t.Parallel()

@@ -20,6 +20,7 @@ import (
 type upload struct {
 	*catalog.Upload
 	stored  bool   // it has a row
+	unseen  bool   // whether it has a row was not looked at
 	taken   bool   // the row says that another process writes to it, which runs
 	claimed bool   // the row says that this process writes to it
 	in      *place // where it was begun or goes on
