@@ -110,7 +110,6 @@ func TestIdleReaders(t *testing.T) {
 	}
 	doors := map[string]func(*httptest.Server){
 		"HTTP/1.1": (*httptest.Server).Start,
-		"TLS":      (*httptest.Server).StartTLS,
 		"HTTP/2":   func(s *httptest.Server) { s.EnableHTTP2 = true; s.StartTLS() },
 	}
 	start := func(t *testing.T, door string, answer http.HandlerFunc) (*http.Client, string, <-chan struct{}) {
