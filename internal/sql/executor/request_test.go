@@ -188,6 +188,21 @@ func TestFailureRepeats(t *testing.T) {
 	}
 }
 
+// TestEndsOnce sees that a statement does not run any more for whoever has its result.
+func TestEndsOnce(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	s := h.session(t, AdminUser, catalog.RoleAccountAdmin)
+	for range 500 {
+		req := Request{Text: "SELECT * FROM no_such", QueryID: uuid.NewString()}
+		_, err := h.Execute(t.Context(), s, req)
+		wantError(t, err, 2003, "NO_SUCH")
+		if st, err := h.Statement(t.Context(), s, req.QueryID); err != nil || st.Status != catalog.StatementFailed {
+			t.Fatalf("%+v, %v", st, err)
+		}
+	}
+}
+
 // TestResultsAreTheUsersOwn sees that another user reads neither results nor history.
 func TestResultsAreTheUsersOwn(t *testing.T) {
 	t.Parallel()

@@ -101,6 +101,7 @@ func (t *runs) begin(r *Run) (*Run, bool, error) {
 	return r, true, nil
 }
 
+// end takes a run out and lets those go who wait for it: whoever has its result finds what is written of it, not the run.
 func (t *runs) end(r *Run) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -108,6 +109,7 @@ func (t *runs) end(r *Run) {
 	if key := (claim{r.session, r.request}); t.claims[key] == r {
 		delete(t.claims, key)
 	}
+	close(r.done)
 	t.idle.Broadcast()
 }
 
@@ -166,7 +168,6 @@ func (e *Executor) Start(ctx context.Context, s *catalog.Session, req Request) *
 	go func() {
 		defer cancel(nil)
 		defer e.runs.end(r)
-		defer close(r.done)
 		r.result, r.err = e.request(apart, s, req)
 	}()
 	return r
