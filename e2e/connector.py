@@ -17,6 +17,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from snowflake.connector import DatabaseError, DictCursor, ProgrammingError
 
+from engine import wait_until
+
 JSON = "PYTHON_CONNECTOR_QUERY_RESULT_FORMAT"
 
 
@@ -46,13 +48,6 @@ def fails(number, act):
         act()
     assert caught.value.errno == number, caught.value
     return caught.value
-
-
-def wait_until(check, seconds=30):
-    deadline = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.05)
 
 
 def key_pair(size=2048):
@@ -319,10 +314,8 @@ def test_what_may_not_be_done_is_3001(door):
 
 
 def test_an_asynchronous_statement(door, connection, cursor):
-    begin = time.monotonic()
-    cursor.execute_async("SELECT 'later', SYSTEM$WAIT(2)")
+    cursor.execute_async("SELECT 'later', SYSTEM$WAIT(5)")
     id = cursor.sfqid
-    assert time.monotonic() - begin < 1.5
     assert connection.is_still_running(connection.get_query_status(id))
     cursor.get_results_from_sfqid(id)
     assert cursor.fetchone()[0] == "later"
@@ -367,12 +360,12 @@ def test_a_statement_may_take_as_long_as_its_session_says(cursor):
 
 def test_a_session_runs_statements_side_by_side(connection):
     def one(n):
-        return connection.cursor().execute(f"SELECT {n}, SYSTEM$WAIT(500, 'MILLISECONDS')").fetchone()[0]
+        return connection.cursor().execute(f"SELECT {n}, SYSTEM$WAIT(1500, 'MILLISECONDS')").fetchone()[0]
 
     begin = time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         assert list(pool.map(one, range(16))) == list(range(16))
-    assert time.monotonic() - begin < 6
+    assert time.monotonic() - begin < 16 * 1.5 * 0.75  # one after the other they wait longer
 
 
 # -- stages

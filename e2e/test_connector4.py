@@ -8,7 +8,8 @@ import snowflake.connector
 
 from connector import *  # noqa: F403
 from conftest import Server
-from connector import DatabaseError, fails, put, wait_until
+from connector import DatabaseError, fails, put
+from engine import wait_until
 
 
 def test_this_is_version_4():

@@ -83,7 +83,7 @@ func newHouse(t *testing.T, change ...func(*Options)) *house {
 		Catalog: store, Node: "node", Account: "FIRN", Version: "1.2.3", Registry: func() string { return "registry.test" }, Now: h.clock, Log: log,
 	})
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		_ = ex.Close(ctx)
 	})

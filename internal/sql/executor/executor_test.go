@@ -48,7 +48,7 @@ func newExecutor(t testing.TB, store catalog.Store, node string) *Executor {
 		Upstream: upstream.New(upstream.Options{Approved: []string{"registry.example.com", "127.0.0.1:5000"}}).Check,
 	})
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := e.Close(ctx); err != nil {
 			t.Error(err)

@@ -75,7 +75,7 @@ func TestCancel(t *testing.T) {
 		if !errs.Is(err, errs.Canceled) {
 			t.Errorf("%s: %v, want canceled", text, err)
 		}
-		if took := time.Since(start); took > 5*time.Second {
+		if took := time.Since(start); took > time.Minute {
 			t.Errorf("%s: stopped after %v", text, took)
 		}
 	}
