@@ -112,7 +112,7 @@ func TestIdleReaders(t *testing.T) {
 		"HTTP/1.1": (*httptest.Server).Start,
 		"HTTP/2":   func(s *httptest.Server) { s.EnableHTTP2 = true; s.StartTLS() },
 	}
-	start := func(t *testing.T, door string, answer http.HandlerFunc) (*http.Client, string, <-chan struct{}) {
+	start := func(t *testing.T, door string, answer http.HandlerFunc) (get func(path string) io.Reader, answered <-chan struct{}) {
 		over := make(chan struct{}, 3)
 		s := httptest.NewUnstartedServer(patiently(short, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			answer(w, r)
@@ -120,35 +120,34 @@ func TestIdleReaders(t *testing.T) {
 		})))
 		doors[door](s)
 		t.Cleanup(s.Close)
-		return s.Client(), s.URL, over
+		return func(path string) io.Reader {
+			resp, err := s.Client().Get(s.URL + path) //nolint:noctx // the server ends it
+			if err != nil {
+				t.Fatal(path, err)
+			}
+			t.Cleanup(func() { resp.Body.Close() })
+			return resp.Body
+		}, over
 	}
 	for door := range doors {
 		for name, answer := range answers {
 			t.Run(door+", "+name+" not taken", func(t *testing.T) {
 				t.Parallel()
-				c, url, over := start(t, door, answer)
-				resp, err := c.Get(url) //nolint:noctx // the server ends it
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer resp.Body.Close()
-				<-over
-				if n, err := io.Copy(io.Discard, resp.Body); err == nil || n == size {
+				get, answered := start(t, door, answer)
+				body := get("/")
+				<-answered
+				if n, err := io.Copy(io.Discard, body); err == nil || n == size {
 					t.Errorf("%d bytes, %v", n, err)
 				}
 			})
 			t.Run(door+", "+name+" taken slowly", func(t *testing.T) {
 				t.Parallel()
-				c, url, _ := start(t, door, answer)
-				resp, err := c.Get(url) //nolint:noctx // the server ends it
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer resp.Body.Close()
-				taken, began := int64(0), time.Now()
+				get, _ := start(t, door, answer)
+				body := get("/")
+				taken, began, err := int64(0), time.Now(), error(nil)
 				for err == nil {
 					var n int64
-					n, err = io.CopyN(io.Discard, resp.Body, size/16)
+					n, err = io.CopyN(io.Discard, body, size/16)
 					taken += n
 					time.Sleep(short / 5) // what is tested is a client that takes its time
 				}
@@ -159,7 +158,7 @@ func TestIdleReaders(t *testing.T) {
 		}
 		t.Run(door+", made slowly", func(t *testing.T) {
 			t.Parallel()
-			c, url, _ := start(t, door, func(w http.ResponseWriter, r *http.Request) {
+			get, _ := start(t, door, func(w http.ResponseWriter, r *http.Request) {
 				if r.URL.Path == "/empty" {
 					w.WriteHeader(http.StatusNoContent)
 					return
@@ -170,12 +169,7 @@ func TestIdleReaders(t *testing.T) {
 				fmt.Fprint(w, "second")
 			})
 			for _, path := range []string{"/", "/empty"} {
-				resp, err := c.Get(url + path) //nolint:noctx // the server ends it
-				if err != nil {
-					t.Fatal(path, err)
-				}
-				text, err := io.ReadAll(resp.Body)
-				resp.Body.Close()
+				text, err := io.ReadAll(get(path))
 				if err != nil || path == "/" && string(text) != "first, second" {
 					t.Errorf("%s: %q, %v", path, text, err)
 				}

@@ -154,7 +154,7 @@ func (g *Registry) putSmall(r *request, digest string) (done bool, err error) {
 		return false, err
 	}
 	content, broke := readHead(r.Body, r.ContentLength, smallBlob)
-	rest, end := io.Pipe()
+	rest, end := io.Pipe()        // behind the content: its end, or the error
 	_ = end.CloseWithError(broke) // it never fails
 	r.Body = struct {
 		io.Reader
